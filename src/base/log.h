@@ -4,7 +4,9 @@
  * A line is built field by field in the caller's own buffer and handed over whole, so lines of two threads
  * never mix. The writer gathers lines in memory and writes them when 32 KiB have come together, or when
  * hf_log_flush is called (each worker calls it at most every 100 ms and before it ends). When the disk is slower than
- * the gateway, lines beyond 4 MiB are dropped and their number is logged. Thread-safe.
+ * the gateway, lines beyond 4 MiB are dropped and their number is logged. A pipe or terminal that nobody reads
+ * never blocks a worker: what it does not take waits. What cannot be written (a broken pipe, a full disk)
+ * is dropped and counted; the process must ignore SIGPIPE. Thread-safe.
  *
  * Text: 2026-01-31T12:00:00.000Z info ws open route=/ws/ address=192.0.2.1
  * JSON: {"time":"2026-01-31T12:00:00.000Z","level":"info","event":"ws open","route":"/ws/",...} */
@@ -24,17 +26,22 @@ HF_MUST_USE enum hf_status hf_log_open(const char *path, enum hf_log_format form
                                        struct hf_log **log);
 /* Flushes and frees. NULL is accepted. */
 void hf_log_close(struct hf_log *log);
-/* Opens the path again, for log rotation; on failure the old file stays in use. */
+/* Opens the path again, for log rotation; on failure the old file stays in use. Does nothing to standard
+ * error. */
 enum hf_status hf_log_reopen(struct hf_log *log);
 void hf_log_configure(struct hf_log *log, enum hf_log_format format, enum hf_log_level level);
 bool hf_log_wants(const struct hf_log *log, enum hf_log_level level);
 void hf_log_flush(struct hf_log *log);
+/* Lines lost since the log was opened: dropped for lack of room or memory, or refused by the kernel. */
+uint64_t hf_log_lost(const struct hf_log *log);
 
 /* A line under construction; lives on the stack (about 2 KiB; longer lines move to the heap). With log NULL,
  * or a level that is not wanted, all calls do nothing. */
 struct hf_log_line {
     struct hf_log *log;
+    struct hf_allocator alloc; /* of text: `room` first, then the heap */
     struct hf_buffer text;
+    hf_wall wall;
     bool json;
     uint8_t room[2048];
 };

@@ -24,7 +24,8 @@ void hf_table_init(struct hf_table *t, const struct hf_allocator *alloc, const u
 /* Frees the slots; the nodes belong to the caller. */
 void hf_table_fini(struct hf_table *t);
 uint64_t hf_table_hash(const struct hf_table *t, struct hf_slice key);
-/* The first node with this hash at or behind `after` (NULL: from the start); the caller compares keys. */
+/* The first node with this hash behind `after` (NULL: from the start); the caller compares keys, and passes
+ * a node whose key differs as `after` to go on. */
 struct hf_table_node *hf_table_find(const struct hf_table *t, uint64_t hash,
                                     const struct hf_table_node *after);
 HF_MUST_USE enum hf_status hf_table_insert(struct hf_table *t, struct hf_table_node *n,

@@ -16,9 +16,10 @@ typedef int64_t hf_wall;
 #define HF_NEVER INT64_MAX
 
 /* Whole s is a number with a unit, ms s m h d ("250ms", "1.5s", "2h"); a bare number is refused, except
- * that "0" is zero. Result in microseconds, 0 to 10 years. */
+ * that "0" is zero. Result in whole microseconds (a finer fraction is refused), 0 to 10 years of 365 days. */
 bool hf_duration_parse(struct hf_slice s, hf_time *value);
-/* The shortest exact form that hf_duration_parse reads: "250ms", "90s", "2h". At most 24 bytes with the NUL. */
+/* The shortest exact form that hf_duration_parse reads, never a fraction below one of a unit that has a
+ * smaller one: "250ms", "90s", "1.5s", "2h". HF_NEVER is "never". At most 24 bytes with the NUL. */
 void hf_duration_text(hf_time value, char text[24]);
 /* Whole s is a number with a unit, B KiB MiB GiB ("64KiB"); a bare number is refused, except "0". */
 bool hf_size_parse(struct hf_slice s, uint64_t *bytes);

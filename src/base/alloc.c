@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The C library's heap as an allocator; the only file of the ground floor that touches it. */
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *heap_resize(void *context, void *ptr, size_t size)
+{
+    (void)context;
+    if (size == 0) {
+        free(ptr);
+        return NULL;
+    }
+    return realloc(ptr, size);
+}
+
+const struct hf_allocator hf_heap = {heap_resize, NULL};
+
+void *hf_alloc_zero(const struct hf_allocator *a, size_t size)
+{
+    void *ptr = hf_alloc(a, size);
+    if (ptr != NULL) {
+        memset(ptr, 0, size);
+    }
+    return ptr;
+}
