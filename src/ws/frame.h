@@ -56,8 +56,48 @@ enum hf_frame_read {
     HF_FRAME_MORE,      /* not enough bytes yet */
     HF_FRAME_BAD_LENGTH /* not the shortest form, or bit 63 set: RFC 6455 5.2 */
 };
-/* Reads the head at the start of bytes; says nothing about roles, opcodes and order (that is flow.h). */
-enum hf_frame_read hf_frame_read_head(struct hf_slice bytes, struct hf_frame_head *head);
+/* Reads the head at the start of bytes; says nothing about roles, opcodes and order (that is flow.h). *head is touched
+ * only with HF_FRAME_READ. A bad length is told as soon as the length is there. Inline: it is on the relay's hot path. */
+static inline enum hf_frame_read hf_frame_read_head(struct hf_slice bytes, struct hf_frame_head *head)
+{
+    const uint8_t *p = bytes.ptr;
+    if (bytes.len < 2) {
+        return HF_FRAME_MORE;
+    }
+    uint64_t length = p[1] & 0x7F;
+    const bool masked = (p[1] & 0x80) != 0;
+    size_t at = 2;
+    if (length >= 126) {
+        at = length == 126 ? 4 : 10;
+        const uint64_t least = length == 126 ? 126 : 0x10000;
+        if (bytes.len < at) {
+            return HF_FRAME_MORE;
+        }
+        length = 0;
+        for (size_t i = 2; i < at; i++) {
+            length = length << 8 | p[i];
+        }
+        /* RFC 6455 5.2: the shortest form must be used, and the most significant bit must be 0. */
+        if (length < least || length > INT64_MAX) {
+            return HF_FRAME_BAD_LENGTH;
+        }
+    }
+    const size_t size = at + (masked ? 4 : 0);
+    if (bytes.len < size) {
+        return HF_FRAME_MORE;
+    }
+    head->fin = (p[0] & 0x80) != 0;
+    head->rsv = p[0] >> 4 & 0x7;
+    head->opcode = p[0] & 0xF;
+    head->masked = masked;
+    head->size = (uint8_t)size;
+    head->length = length;
+    memset(head->mask, 0, 4);
+    if (masked) {
+        memcpy(head->mask, p + at, 4);
+    }
+    return HF_FRAME_READ;
+}
 /* Writes the shortest head; returns its size. mask NULL: not masked. */
 size_t hf_frame_write_head(uint8_t out[HF_FRAME_HEAD_MAX], bool fin, uint8_t rsv, uint8_t opcode, uint64_t length,
                            const uint8_t mask[4]);
@@ -78,7 +118,8 @@ bool hf_utf8_feed_masked(uint32_t *state, struct hf_slice bytes, const uint8_t m
 /* A Close payload: false with *fault set (1002, or 1007 for the reason's UTF-8) when it is not allowed. An empty
  * one gives code 1005. reason lies in payload. */
 bool hf_close_read(struct hf_slice payload, uint16_t *code, struct hf_slice *reason, uint16_t *fault);
-/* Payload for a Close: 1005 gives none; a reason over 123 bytes is cut at a character. Returns the length. */
+/* Payload for a Close; returns its length. A code that may not stand in one (1005, 1006 and the like) gives an empty payload.
+ * Of the reason goes the longest beginning of at most 123 bytes that is whole UTF-8. */
 size_t hf_close_write(uint8_t out[HF_CONTROL_PAYLOAD_MAX], uint16_t code, struct hf_slice reason);
 
 #endif

@@ -8,8 +8,9 @@
 
 #define HF_WS_KEY_CHARS 24
 #define HF_WS_ACCEPT_CHARS 28
+#define HF_WS_PROTOCOLS_MAX 64 /* subprotocols in one request */
 
-/* Sec-WebSocket-Accept for a key; no NUL. */
+/* Sec-WebSocket-Accept for a key of HF_WS_KEY_CHARS; no NUL. */
 void hf_ws_accept(struct hf_slice key, char accept[HF_WS_ACCEPT_CHARS]);
 /* A key from 16 random bytes; no NUL. */
 void hf_ws_key(const uint8_t nonce[16], char key[HF_WS_KEY_CHARS]);
