@@ -6,9 +6,9 @@
  *   /echo                          sends every message back
  *   /hold                          takes messages and says nothing
  *   /stream?rate=R&size=S&count=C  after the first message: C chunks of S bytes, R a second
- *   /flood?size=S&count=C          after the first message: C chunks of S bytes, as fast as TCP takes
- * Pings are answered everywhere. GET /stats answers counters as JSON.
- * Chunk k of a connection carries the payload of wire_payload_put(…, 0, k). */
+ *   /flood?size=S&count=C          after the first message: C chunks of S bytes, as fast as TCP
+ * takes Pings are answered everywhere. GET /stats answers counters as JSON. Chunk k of a connection
+ * carries the payload of wire_payload_put(…, 0, k). */
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -20,7 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FLOOD_TURN = 64, HEAD_MAX = 16 * 1024 };
+enum {
+    FLOOD_TURN = 16,        /* sends of a flooding connection before the next one's turn */
+    FLOOD_SIZE = 64 * 1024, /* bytes a flood puts into one send, in whole chunks */
+    HEAD_MAX = 16 * 1024,
+};
 
 enum mode { MODE_HEAD, MODE_ECHO, MODE_HOLD, MODE_STREAM, MODE_FLOOD };
 
@@ -43,7 +47,7 @@ static struct {
     uint64_t connections, messages, pings, pongs, chunks, faults;
 } stats;
 static uint8_t received[WIRE_BUFFER_SIZE];
-static uint8_t chunk_frame[WIRE_HEAD_MAX + WIRE_PAYLOAD_MAX];
+static uint8_t chunk_frames[FLOOD_SIZE + WIRE_HEAD_MAX + WIRE_PAYLOAD_MAX];
 static struct conn *dead, *flood;
 static struct conn *heap[65536]; /* streams by due time, the earliest first */
 static size_t heap_size;
@@ -123,17 +127,23 @@ static void conn_send(struct conn *conn, const uint8_t *data, size_t size)
     }
 }
 
-static void chunk_send(struct conn *conn)
+/* Sends one chunk, or as many as fit `budget` bytes: a flood must not be as slow as one send for
+ * each chunk makes it, or it measures the backend. */
+static void chunks_send(struct conn *conn, size_t budget)
 {
-    size_t head = wire_head_put(chunk_frame, WIRE_BINARY, conn->chunk_size, NULL);
-    wire_payload_put(chunk_frame + head, conn->chunk_size, 0, conn->chunk++);
-    conn->chunks_left--;
-    stats.chunks++;
-    conn_send(conn, chunk_frame, head + conn->chunk_size);
+    size_t size = 0;
+    do {
+        size += wire_head_put(chunk_frames + size, WIRE_BINARY, conn->chunk_size, NULL);
+        wire_payload_put(chunk_frames + size, conn->chunk_size, 0, conn->chunk++);
+        size += conn->chunk_size;
+        conn->chunks_left--;
+        stats.chunks++;
+    } while (conn->chunks_left > 0 && size < budget);
+    conn_send(conn, chunk_frames, size);
 }
 
-/* Starts spread evenly over one interval (multiples of the golden ratio), so that a thousand streams do not
- * all fall due at once. */
+/* Starts spread evenly over one interval (multiples of the golden ratio), so that a thousand
+ * streams do not all fall due at once. */
 static void chunks_start(struct conn *conn)
 {
     if (conn->started || conn->chunks_left == 0) {
@@ -152,7 +162,8 @@ static void chunks_start(struct conn *conn)
     }
 }
 
-/* The answer head is four bytes shorter than the client's, so the echo is built where it was received. */
+/* The answer head is four bytes shorter than the client's, so the echo is built where it was
+ * received. */
 static void on_frame(struct conn *conn, const struct wire_head *head, uint8_t *payload)
 {
     size_t size = (size_t)head->payload_size;
@@ -285,7 +296,8 @@ static size_t on_bytes(struct conn *conn, uint8_t *data, size_t size)
     return at;
 }
 
-/* A short receive ends the turn, unless the peer's end was signalled with it: no edge will follow. */
+/* A short receive ends the turn, unless the peer's end was signalled with it: no edge will follow.
+ */
 static void on_readable(struct conn *conn, bool ending)
 {
     while (!conn->dead && conn->out.size == 0) {
@@ -334,8 +346,8 @@ static void on_event(struct conn *conn, uint32_t events)
     }
 }
 
-/* Every flooding connection in turn sends up to FLOOD_TURN chunks; one that is blocked leaves the list
- * and comes back when its bytes are out. */
+/* Every flooding connection in turn makes up to FLOOD_TURN sends; one that is blocked leaves the
+ * list and comes back when its bytes are out. */
 static void flood_turn(void)
 {
     struct conn *list = flood;
@@ -344,8 +356,9 @@ static void flood_turn(void)
         struct conn *conn = list;
         list = conn->next_flood;
         conn->queued = false;
-        for (int i = 0; i < FLOOD_TURN && !conn->dead && conn->chunks_left && !conn->out.size; i++) {
-            chunk_send(conn);
+        for (int i = 0; i < FLOOD_TURN && !conn->dead && conn->chunks_left && !conn->out.size;
+             i++) {
+            chunks_send(conn, FLOOD_SIZE);
         }
         if (!conn->dead && conn->chunks_left && !conn->out.size) {
             conn->queued = true;
@@ -360,7 +373,7 @@ static void streams_turn(void)
     while (heap_size > 0 && heap[0]->due_ns <= wire_now_ns()) {
         struct conn *conn = heap[0];
         if (conn->out.size == 0) {
-            chunk_send(conn); /* may close it, which takes it out of the heap */
+            chunks_send(conn, 0); /* may close it, which takes it out of the heap */
         }
         if (!conn->dead) {
             conn->due_ns += conn->interval_ns;
@@ -430,8 +443,8 @@ int main(int argc, char **argv)
         }
         flood_turn();
         streams_turn();
-        /* A dead connection leaves the flood list in flood_turn(), which ran just above, unless it died in
-         * streams_turn(); a stream is never on that list. */
+        /* A dead connection leaves the flood list in flood_turn(), which ran just above, unless it
+         * died in streams_turn(); a stream is never on that list. */
         while (dead) {
             struct conn *conn = dead;
             dead = conn->next_dead;

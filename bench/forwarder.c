@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The limit for a userland proxy: copies bytes between a client and a backend and does nothing else.
- * forwarder LISTEN_PORT BACKEND_PORT, loopback only. Edge-triggered, each descriptor registered once,
- * one receive buffer for all, memory for a connection only while its receiver is slower. */
+ * The limit for a userland proxy: copies bytes between a client and a backend and does nothing
+ * else. forwarder LISTEN_PORT BACKEND_PORT, loopback only. Edge-triggered, each descriptor
+ * registered once, one receive buffer for all, memory for a connection only while its receiver is
+ * slower. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The bench's load generator: many WebSocket clients in one thread, plain or TLS 1.3, loopback only.
- * Every handshake's accept value and every byte that comes back is checked; the first fault ends the run.
+ * The bench's load generator: many WebSocket clients in one thread, plain or TLS 1.3, loopback
+ * only. Every handshake's accept value and every byte that comes back is checked; the first fault
+ * ends the run.
  *
- * It talks to the script that measures in four steps: it prints "ready" when every connection is open,
- * waits for a line on standard input, does its work, prints one line of JSON, and keeps the connections
- * open until standard input ends. So the proxy's CPU time and memory can be read between the steps.
+ * It talks to the script that measures in four steps: it prints "ready" when every connection is
+ * open, waits for a line on standard input, does its work, prints one line of JSON, and keeps the
+ * connections open until standard input ends. So the proxy's CPU time and memory can be read
+ * between the steps.
  *
  * Modes (--mode):
- *   echo       messages that must come back; closed loop, one under way for each connection, or with --rate
- *              an open loop: message k is due at k/rate seconds and its latency counts from then, whether it
- *              could be sent then or not (no coordinated omission)
- *   ping       the same with WebSocket pings and their pongs
- *   stream     asks for --count chunks on each connection, --rate a second over all, and takes them
- *   flood      the same as fast as they come
- *   hold       one echo on each connection, then silence for --seconds; pings are answered and counted
- *   handshake  --messages times: connect, upgrade, one echo, closing handshake, TCP end */
+ *   echo       messages that must come back; closed loop, one under way for each connection, or
+ * with --rate an open loop: message k is due at k/rate seconds and its latency counts from then,
+ * whether it could be sent then or not (no coordinated omission) ping       the same with WebSocket
+ * pings and their pongs stream     asks for --count chunks on each connection, --rate a second over
+ * all, and takes them flood      the same as fast as they come hold       one echo on each
+ * connection, then silence for --seconds; pings are answered and counted handshake  --messages
+ * times: connect, upgrade, one echo, closing handshake, TCP end */
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -309,7 +310,8 @@ static void on_frame(struct conn *conn, const struct wire_head *head, const uint
         frame_send(conn, WIRE_PONG, payload, size);
     } else if (head->first == WIRE_CLOSE) {
         if (conn->state != STATE_CLOSING) {
-            fail(conn, "Close %d came uncalled for", size < 2 ? 1005 : payload[0] << 8 | payload[1]);
+            fail(conn, "Close %d came uncalled for",
+                 size < 2 ? 1005 : payload[0] << 8 | payload[1]);
         }
         if (size != 2 || memcmp(payload, "\x03\xe8", 2) != 0) {
             fail(conn, "the Close came back with another code");
@@ -357,8 +359,8 @@ static void check_answer(const struct conn *conn, const char *head)
         line -= 2;
     }
     if (!accepted || !upgraded || !connection) {
-        fail(conn, "the handshake's answer is wrong (accept %d, upgrade %d, connection %d)", accepted,
-             upgraded, connection);
+        fail(conn, "the handshake's answer is wrong (accept %d, upgrade %d, connection %d)",
+             accepted, upgraded, connection);
     }
 }
 
@@ -557,10 +559,10 @@ static int64_t on_time(void)
 static void options_read(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"mode", 1, NULL, 'm'},    {"port", 1, NULL, 'p'},     {"connections", 1, NULL, 'c'},
-        {"messages", 1, NULL, 'n'}, {"count", 1, NULL, 'n'},    {"size", 1, NULL, 's'},
-        {"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 'S'},  {"tls", 0, NULL, 't'},
-        {"timeout", 1, NULL, 'T'}, {NULL, 0, NULL, 0},
+        {"mode", 1, NULL, 'm'},     {"port", 1, NULL, 'p'},    {"connections", 1, NULL, 'c'},
+        {"messages", 1, NULL, 'n'}, {"count", 1, NULL, 'n'},   {"size", 1, NULL, 's'},
+        {"rate", 1, NULL, 'r'},     {"seconds", 1, NULL, 'S'}, {"tls", 0, NULL, 't'},
+        {"timeout", 1, NULL, 'T'},  {NULL, 0, NULL, 0},
     };
     bool known = true;
     for (int c; known && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -605,9 +607,10 @@ static void options_read(int argc, char **argv)
     size_t size_max = options.mode == MODE_PING ? 125 : WIRE_PAYLOAD_MAX;
     if (!known || optind != argc || !options.port || !options.connections || !options.messages ||
         options.size > size_max) {
-        wire_die("usage: load --mode echo|ping|stream|flood|hold|handshake --port P [--connections N]\n"
-                 "  [--messages N | --count N] [--size BYTES] [--rate PER_SECOND] [--seconds S]\n"
-                 "  [--tls] [--timeout S]");
+        wire_die(
+            "usage: load --mode echo|ping|stream|flood|hold|handshake --port P [--connections N]\n"
+            "  [--messages N | --count N] [--size BYTES] [--rate PER_SECOND] [--seconds S]\n"
+            "  [--tls] [--timeout S]");
     }
 }
 
@@ -664,7 +667,8 @@ int main(int argc, char **argv)
             }
         }
     }
-    /* Reset instead of FIN: thousands of connections in TIME_WAIT would be in the next round's way. */
+    /* Reset instead of FIN: thousands of connections in TIME_WAIT would be in the next round's way.
+     */
     for (size_t i = 0; i < options.connections; i++) {
         if (conns[i].state != STATE_CLOSED) {
             setsockopt(conns[i].fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The WebSocket wire format as the bench's backend and load generator need it: frame heads, masking,
- * the accept value, and a deterministic payload that both can make and check.
- * It shares nothing with src/ on purpose: a mistake in the gateway's own codec must not be
- * invisible because the bench makes the same one. */
+ * The WebSocket wire format as the bench's backend and load generator need it: frame heads,
+ * masking, the accept value, and a deterministic payload that both can make and check. It shares
+ * nothing with src/ on purpose: a mistake in the gateway's own codec must not be invisible because
+ * the bench makes the same one. */
 #ifndef BENCH_WIRE_H
 #define BENCH_WIRE_H
 
@@ -66,7 +66,8 @@ static inline uint64_t wire_random(uint64_t *state)
     return *state = x;
 }
 
-/* The pattern every payload is cut from: two payloads long, so any start within the first half works. */
+/* The pattern every payload is cut from: two payloads long, so any start within the first half
+ * works. */
 static inline const uint8_t *wire_pattern(void)
 {
     static uint8_t pattern[2 * WIRE_PAYLOAD_MAX];
