@@ -134,3 +134,13 @@ def relay(gateway, backend):
         b = backend()
         return gateway(b.url, config=config, **how), b
     return start
+
+
+@pytest.fixture
+def joined(relay):
+    """One connection through a fresh gateway: (gateway, client's end, backend's end)."""
+    def start(path="/", config=None, answer=(), headers=(), **how):
+        g, b = relay(config, **how)
+        client, served = g.pair(b, path, answer=answer, headers=headers)
+        return g, client, served
+    return start
