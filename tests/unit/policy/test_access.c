@@ -89,6 +89,8 @@ static void a_star_takes_every_well_formed_host_and_nothing_else(void **state)
     assert_true(host("*", "[::1]:8000"));
     assert_false(host("*", ""));
     assert_false(host("*", "a b"));
+    assert_false(host("*", "a-.example.com"));
+    assert_false(host("*", "-a.example.com"));
     assert_false(host("*", "user@example.com"));
     assert_true(host("*:8443", "example.com:8443"));
     assert_false(host("*:8443", "example.com"));
