@@ -11,8 +11,9 @@
 #define NAME HF_LITERAL("permessage-deflate")
 #define HEADER "Sec-WebSocket-Extensions"
 #define BITS_DEFAULT 15
-#define VALUE_MAX 8 /* characters of a parameter's value that matter: window bits have at most 2   \
-                     */
+#define VALUE_MAX                                                                                  \
+    8 /* characters of a parameter's value that matter: window bits have at most 2                 \
+       */
 
 /* One permessage-deflate element: an offer or an answer. bits are 0 when the parameter is absent.
  */
@@ -168,7 +169,7 @@ static bool set_param(struct params *params, struct hf_slice name, const struct 
     return false; /* RFC 7692 7.1: an unknown parameter */
 }
 
-/* Reads one member of the list, trimmed and not empty. */
+/* Reads one member of the list, trimmed. */
 static enum reading read_extension(struct hf_slice member, struct params *params)
 {
     struct hf_slice extension;
@@ -205,9 +206,6 @@ enum hf_extension_check hf_extension_offers(const struct hf_head *request, struc
     size_t members = 0;
     size_t kept = 0;
     while (hf_head_next_member(request, HEADER, &cursor, &member)) {
-        if (member.len == 0) {
-            continue; /* RFC 9110 5.6.1.2: an empty member is passed over. */
-        }
         members++;
         const enum reading reading = read_extension(member, &params);
         if (reading == READ_SYNTAX) {
@@ -293,9 +291,6 @@ static enum hf_extension_check read_answer(const struct hf_head *response, struc
     size_t members = 0;
     bool fine = true;
     while (hf_head_next_member(response, HEADER, &cursor, &member)) {
-        if (member.len == 0) {
-            continue;
-        }
         const enum reading reading = read_extension(member, &params);
         if (reading == READ_SYNTAX) {
             return HF_EXTENSION_SYNTAX;

@@ -54,9 +54,6 @@ static const char *check_protocols(const struct hf_head *head)
     size_t count = 0;
     uint32_t cursor = 0;
     while (hf_head_next_member(head, "Sec-WebSocket-Protocol", &cursor, &member)) {
-        if (member.len == 0) {
-            continue; /* RFC 9110 5.6.1.2: an empty member is passed over. */
-        }
         if (!is_token(member)) {
             return "A subprotocol in Sec-WebSocket-Protocol is not a token.";
         }
