@@ -187,5 +187,9 @@ enum hf_status hf_config_print(const struct hf_config *config, struct hf_buffer 
 enum hf_status hf_config_warnings(const struct hf_config *config, struct hf_buffer *out);
 /* The option part of `serve --help`, one line a key. */
 enum hf_status hf_config_help(struct hf_buffer *out);
+/* docs/configuration.md, whole. */
+enum hf_status hf_config_document(struct hf_buffer *out);
+/* A file's content alone, as hf_config_load reads it: for tests and the fuzzer. */
+HF_MUST_USE enum hf_status hf_config_parse_text(struct hf_slice yaml, struct hf_config **config, struct hf_buffer *errors);
 
 #endif
