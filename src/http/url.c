@@ -141,8 +141,8 @@ static const char *parse_unix(struct hf_slice rest, struct hf_url *url)
     struct hf_slice target = hf_slice_from(rest, colon + 1);
 
     url->host = hf_slice_first(rest, colon);
-    if (url->host.len < 2 || url->host.ptr[0] != '/') {
-        return "the socket's path does not begin with a slash";
+    if (url->host.len < 2 || url->host.ptr[0] != '/' || url->host.ptr[1] == '/') {
+        return "the socket's path does not begin with one slash, as in unix:/run/app.sock";
     }
     if (url->host.len > UNIX_PATH_MAX) {
         return "the socket's path is longer than 107 bytes";
