@@ -36,7 +36,10 @@ static void *take(struct hf_config_build *b, struct hf_config_arena *arena, size
     return memory;
 }
 
-void *hf_config_keep(struct hf_config_build *b, size_t size) { return take(b, b->keep, size); }
+void *hf_config_keep(struct hf_config_build *b, size_t size)
+{
+    return take(b, b->keep, size);
+}
 void *hf_config_scratch(struct hf_config_build *b, size_t size)
 {
     return take(b, &b->scratch, size);
@@ -115,7 +118,8 @@ bool hf_config_value_is_null(const struct hf_config_value *value)
     return false;
 }
 
-/* ---- UTF-8 and quoting ------------------------------------------------------------------------ */
+/* ---- UTF-8 and quoting ------------------------------------------------------------------------
+ */
 
 size_t hf_config_code_point(struct hf_slice text, uint32_t *point)
 {
@@ -225,7 +229,8 @@ const char *hf_config_shown(struct hf_config_build *b, struct hf_slice text)
     return shown;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors -----------------------------------------------------------------------------------
+ */
 
 static void add_where(struct hf_buffer *line, const struct hf_config_where *where, const char *key)
 {
@@ -289,9 +294,8 @@ void hf_config_problem(struct hf_config_build *b, const struct hf_config_where *
 bool hf_config_wrong_kind(struct hf_config_build *b, const char *key,
                           const struct hf_config_value *value, const char *wanted)
 {
-    static const char *const kinds[] = {[HF_VALUE_SCALAR] = "a single value",
-                                        [HF_VALUE_LIST] = "a list",
-                                        [HF_VALUE_MAP] = "a map"};
+    static const char *const kinds[] = {
+        [HF_VALUE_SCALAR] = "a single value", [HF_VALUE_LIST] = "a list", [HF_VALUE_MAP] = "a map"};
     if (value->kind == HF_VALUE_BROKEN) {
         return false;
     }

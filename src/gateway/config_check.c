@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is wrong between keys, although each alone is fine. A key whose value was refused is left alone here. */
+/* What is wrong between keys, although each alone is fine. A key whose value was refused is left
+ * alone here. */
 #include "gateway/config_build.h"
 
 bool hf_config_address_is_local(const struct hf_address *address)
@@ -31,13 +32,15 @@ static bool is_broken(const struct hf_config_route_build *r, const char *name)
 }
 
 /* Where a key was set, or else where its route stands. */
-static const struct hf_config_where *where_of(const struct hf_config_route_build *r, const char *name)
+static const struct hf_config_where *where_of(const struct hf_config_route_build *r,
+                                              const char *name)
 {
     const struct hf_config_where *where = &r->marks.of[index_of(name)];
     return where->rank == HF_RANK_DEFAULT ? &r->where : where;
 }
 
-/* ---- listeners -------------------------------------------------------------------------------- */
+/* ---- listeners --------------------------------------------------------------------------------
+ */
 
 /* Two listeners cannot have one address; port 0 is a new one each time. */
 static bool same_address(const struct hf_address *a, const struct hf_address *b)
@@ -94,10 +97,11 @@ static void check_admin(struct hf_config_build *b)
         return;
     }
     hf_address_text(&c->admin, text);
-    hf_config_problem(b, where_of(&b->base, "admin"), "admin",
-                      "%s is not a loopback address and there is no admin_token; set one, or listen "
-                      "on 127.0.0.1",
-                      hf_config_shown(b, hf_slice_of(text)));
+    hf_config_problem(
+        b, where_of(&b->base, "admin"), "admin",
+        "%s is not a loopback address and there is no admin_token; set one, or listen "
+        "on 127.0.0.1",
+        hf_config_shown(b, hf_slice_of(text)));
 }
 
 static void check_tls(struct hf_config_build *b)
@@ -116,7 +120,8 @@ static void check_tls(struct hf_config_build *b)
     }
 }
 
-/* ---- routes ----------------------------------------------------------------------------------- */
+/* ---- routes -----------------------------------------------------------------------------------
+ */
 
 static void check_auth(struct hf_config_build *b, const struct hf_config_route_build *r)
 {
@@ -126,9 +131,10 @@ static void check_auth(struct hf_config_build *b, const struct hf_config_route_b
     }
     if (route->auth.kind == HF_AUTH_JWT && route->jwt.key_count == 0 && route->jwt.jwks == NULL &&
         !is_broken(r, "jwt.keys") && !is_broken(r, "jwt.jwks")) {
-        hf_config_problem(b, where_of(r, "auth"), "auth",
-                          "jwt needs a key; write jwt: {keys: [{alg: HS256, env: JWT_SECRET}]} or jwt: "
-                          "{jwks: FILE}");
+        hf_config_problem(
+            b, where_of(r, "auth"), "auth",
+            "jwt needs a key; write jwt: {keys: [{alg: HS256, env: JWT_SECRET}]} or jwt: "
+            "{jwks: FILE}");
     }
     if (route->auth.kind == HF_AUTH_CALLOUT && route->callout.url == NULL &&
         !is_broken(r, "callout.url")) {
@@ -151,11 +157,11 @@ static void check_limits(struct hf_config_build *b, const struct hf_config_route
 {
     const struct hf_limits_config *limits = &r->route.limits;
     if (limits->messages_per_minute > 0 && limits->messages_burst > limits->messages_per_minute) {
-        hf_config_problem(b, where_of(r, "limits.messages_burst"), "limits.messages_burst",
-                          "\"%u\" is more than limits.messages_per_minute, which is %u; allowed: 0 to "
-                          "%u",
-                          limits->messages_burst, limits->messages_per_minute,
-                          limits->messages_per_minute);
+        hf_config_problem(
+            b, where_of(r, "limits.messages_burst"), "limits.messages_burst",
+            "\"%u\" is more than limits.messages_per_minute, which is %u; allowed: 0 to "
+            "%u",
+            limits->messages_burst, limits->messages_per_minute, limits->messages_per_minute);
     }
 }
 
@@ -200,7 +206,8 @@ static void check_route(struct hf_config_build *b, const struct hf_config_route_
     if (r->route.path != NULL) {
         check_route_is_new(b, r);
     } else if (!is_broken(r, "path")) {
-        hf_config_problem(b, where_of(r, "path"), "path", "there is none; write path: /ws/ or the like");
+        hf_config_problem(b, where_of(r, "path"), "path",
+                          "there is none; write path: /ws/ or the like");
     }
     check_upstream(b, r);
     check_auth(b, r);

@@ -32,7 +32,8 @@ enum hf_status hf_config_help(struct hf_buffer *out)
 
 static void add_rows(struct hf_buffer *out, enum hf_config_scope scope)
 {
-    (void)hf_buffer_add_text(out, "| key | what it does | allowed | default |\n|---|---|---|---|\n");
+    (void)hf_buffer_add_text(out,
+                             "| key | what it does | allowed | default |\n|---|---|---|---|\n");
     for (size_t i = 0; i < hf_config_key_count; i++) {
         const struct hf_config_key *key = &hf_config_keys[i];
         char allowed[256];
@@ -50,10 +51,12 @@ static void add_rows(struct hf_buffer *out, enum hf_config_scope scope)
 
 static const char head[] =
     "<!-- SPDX-License-Identifier: Apache-2.0 -->\n"
-    "<!-- Made from the table in src/gateway/config_keys.c by `test_config --document`; a test compares. -->\n"
+    "<!-- Made from the table in src/gateway/config_keys.c by `test_config --document`; a test "
+    "compares. -->\n"
     "# Configuration of `holdfast serve`\n"
     "\n"
-    "Everything can be said in a file (`holdfast serve -c holdfast.yaml`), and every key but those marked *only in the "
+    "Everything can be said in a file (`holdfast serve -c holdfast.yaml`), and every key but those "
+    "marked *only in the "
     "file* also by a\n"
     "flag or an environment variable. The names follow from the key:\n"
     "\n"
@@ -62,24 +65,33 @@ static const char head[] =
     "| `heartbeat: {interval: 1s}` | `--heartbeat-interval 1s` or `--heartbeat-interval=1s` | "
     "`HOLDFAST_HEARTBEAT_INTERVAL=1s` |\n"
     "| `utf8_check: true` | `--utf8-check` (and `--no-utf8-check`) | `HOLDFAST_UTF8_CHECK=true` |\n"
-    "| `origins: [https://a.example, https://b.example]` | `--origins https://a.example,https://b.example`, or the flag "
+    "| `origins: [https://a.example, https://b.example]` | `--origins "
+    "https://a.example,https://b.example`, or the flag "
     "twice | `HOLDFAST_ORIGINS=https://a.example,https://b.example` |\n"
     "\n"
-    "- **What wins**: flag over environment over file over default. A flag or variable replaces a list as a whole.\n"
-    "- **Routes** inherit what the top level says (from wherever it was said); a key that a route sets itself wins over all "
+    "- **What wins**: flag over environment over file over default. A flag or variable replaces a "
+    "list as a whole.\n"
+    "- **Routes** inherit what the top level says (from wherever it was said); a key that a route "
+    "sets itself wins over all "
     "of it.\n"
-    "- **Durations** are a number with a unit: `250ms 1s 5m 2h 1d`. **Sizes** too: `512B 64KiB 1MiB 2GiB`. A number without a "
+    "- **Durations** are a number with a unit: `250ms 1s 5m 2h 1d`. **Sizes** too: `512B 64KiB "
+    "1MiB 2GiB`. A number without a "
     "unit is refused; only `0` needs none.\n"
-    "- **Lists** may be a single value in the file; flags and variables take commas between entries.\n"
-    "- **Empty** (`\"\"`, `[]`) takes back what a text or list key was set to. An empty environment variable counts as not "
+    "- **Lists** may be a single value in the file; flags and variables take commas between "
+    "entries.\n"
+    "- **Empty** (`\"\"`, `[]`) takes back what a text or list key was set to. An empty "
+    "environment variable counts as not "
     "set.\n"
     "- **Dots** are only in names: the file nests (`heartbeat: {interval: 1s}`).\n"
-    "- Anchors, aliases, merge keys and tags of YAML are refused: what routes share goes to the top level.\n"
-    "- Unknown keys, flags and `HOLDFAST_` variables are errors that name the nearest known one. (`HOLDFAST_CONFIG` names the "
+    "- Anchors, aliases, merge keys and tags of YAML are refused: what routes share goes to the "
+    "top level.\n"
+    "- Unknown keys, flags and `HOLDFAST_` variables are errors that name the nearest known one. "
+    "(`HOLDFAST_CONFIG` names the "
     "file; the\n"
     "  variables that Kubernetes makes for a Service called `holdfast` are left alone.)\n"
     "\n"
-    "`holdfast serve -c holdfast.yaml --check` finds all errors in one run, each as `file:line:column`, or prints the whole "
+    "`holdfast serve -c holdfast.yaml --check` finds all errors in one run, each as "
+    "`file:line:column`, or prints the whole "
     "effective\n"
     "configuration as a file that can be loaded again, with secrets as `***`.\n"
     "\n"
@@ -99,13 +111,15 @@ static const char head[] =
     "```\n"
     "\n";
 
-static const char ws[] =
-    "\n## The older variables of the message limit\n"
-    "\n"
-    "`WS_RATE_LIMIT_ENABLED` (true, false, 1, 0, yes, no, on, off) and `WS_MAX_MESSAGES_PER_MINUTE` (1 to 2147483647) set\n"
-    "`limits.messages_per_minute` with the rank of the environment; `HOLDFAST_LIMITS_MESSAGES_PER_MINUTE` wins over both. The "
-    "number alone turns the limit\n"
-    "on; `false` turns it off whatever the number; `true` without a number here or in the file is 1000.\n";
+static const char ws[] = "\n## The older variables of the message limit\n"
+                         "\n"
+                         "`WS_RATE_LIMIT_ENABLED` (true, false, 1, 0, yes, no, on, off) and "
+                         "`WS_MAX_MESSAGES_PER_MINUTE` (1 to 2147483647) set\n"
+                         "`limits.messages_per_minute` with the rank of the environment; "
+                         "`HOLDFAST_LIMITS_MESSAGES_PER_MINUTE` wins over both. The "
+                         "number alone turns the limit\n"
+                         "on; `false` turns it off whatever the number; `true` without a number "
+                         "here or in the file is 1000.\n";
 
 enum hf_status hf_config_document(struct hf_buffer *out)
 {

@@ -8,10 +8,14 @@
 #include <stdio.h>
 
 #define GLOBAL(field) .scope = HF_SCOPE_GLOBAL, .offset = offsetof(struct hf_config, field)
-#define INHERITED(field) .scope = HF_SCOPE_INHERITED, .offset = offsetof(struct hf_route_config, field)
+#define INHERITED(field)                                                                           \
+    .scope = HF_SCOPE_INHERITED, .offset = offsetof(struct hf_route_config, field)
 #define OWN(field) .scope = HF_SCOPE_ROUTE, .offset = offsetof(struct hf_route_config, field)
 #define KEY(name_, type_, place, fallback_, sentence_, ...)                                        \
-    {.name = (name_), .type = HF_KEY_##type_, place, .fallback = (fallback_), .sentence = (sentence_), __VA_ARGS__}
+    {                                                                                              \
+        .name = (name_), .type = HF_KEY_##type_, place, .fallback = (fallback_),                   \
+        .sentence = (sentence_), __VA_ARGS__                                                       \
+    }
 #define RANGE(min_, max_) .min = (min_), .max = (max_)
 #define MS(n) ((uint64_t)(n)*1000)
 #define SECONDS(n) MS((n)*1000)
@@ -46,12 +50,14 @@ static const struct hf_config_word handshake_excess[] = {
 /* Keys of one group stand together: the printed form nests them. */
 const struct hf_config_key hf_config_keys[] = {
     KEY("listen", LISTENS, GLOBAL(listens), "127.0.0.1:8800",
-        "where clients connect: one address or a list; in the file an entry may be a map of address, "
-        "proxy_protocol (true: every connection starts with a PROXY header from one of trusted_proxies) and tls "
+        "where clients connect: one address or a list; in the file an entry may be a map of "
+        "address, "
+        "proxy_protocol (true: every connection starts with a PROXY header from one of "
+        "trusted_proxies) and tls "
         "(a list of maps of cert and key, chosen by SNI; [] is plain)",
         .allowed = "127.0.0.1:8800, [::1]:8800 or unix:/run/holdfast.sock"),
-    KEY("unix_mode", MODE, GLOBAL(unix_mode), "0660", "permissions of the files of Unix listeners, in octal",
-        RANGE(1, 0777)),
+    KEY("unix_mode", MODE, GLOBAL(unix_mode), "0660",
+        "permissions of the files of Unix listeners, in octal", RANGE(1, 0777)),
     KEY("admin", ADDRESS, GLOBAL(admin), "",
         "where /healthz, /readyz, /metrics and /api are served; empty: nowhere",
         .allowed = "127.0.0.1:9090, [::1]:9090 or unix:/run/holdfast-admin.sock"),
@@ -68,89 +74,110 @@ const struct hf_config_key hf_config_keys[] = {
     KEY("head_max", SIZE, GLOBAL(head_max), "16KiB", "largest request or response head",
         RANGE(KIB(1), KIB(64))),
     KEY("trusted_proxies", BLOCKS, GLOBAL(trusted_proxies), "",
-        "addresses and blocks whose PROXY header, X-Forwarded-*, Forwarded and CF-Connecting-IP are believed",
-        .valid = hf_config_block_is_valid, .allowed = "10.0.0.0/8, 2001:db8::/32, 192.0.2.1 and the like"),
+        "addresses and blocks whose PROXY header, X-Forwarded-*, Forwarded and CF-Connecting-IP "
+        "are believed",
+        .valid = hf_config_block_is_valid,
+        .allowed = "10.0.0.0/8, 2001:db8::/32 (no bits set behind the prefix) or 192.0.2.1"),
     KEY("endings_kept", COUNT, GLOBAL(endings_kept), "4096", "endings that /api/endings remembers",
         RANGE(1000, 1000000)),
     KEY("tls.cert", TEXT, GLOBAL(tls.cert), "",
-        "PEM file with certificate and chain, for every listener without its own; read again on SIGHUP"),
+        "PEM file with certificate and chain, for every listener without its own; read again on "
+        "SIGHUP"),
     KEY("tls.key", TEXT, GLOBAL(tls.key), "", "PEM file with the private key of tls.cert"),
-    KEY("tls.version_min", WORD16, GLOBAL(tls.version_min), "1.2", "oldest TLS version of the listeners",
-        .words = versions),
+    KEY("tls.version_min", WORD16, GLOBAL(tls.version_min), "1.2",
+        "oldest TLS version of the listeners", .words = versions),
     KEY("log.level", WORD, GLOBAL(log.level), "info", "the least important lines that are written",
         .words = levels),
     KEY("log.format", WORD, GLOBAL(log.format), "auto",
-        "text for people or JSON lines for machines; auto is text on a terminal, JSON otherwise", .words = formats),
-    KEY("log.file", TEXT, GLOBAL(log.file), "", "file to append to, opened again on SIGUSR1; empty: standard error"),
+        "text for people or JSON lines for machines; auto is text on a terminal, JSON otherwise",
+        .words = formats),
+    KEY("log.file", TEXT, GLOBAL(log.file), "",
+        "file to append to, opened again on SIGUSR1; empty: standard error"),
     KEY("tcp.keepalive_idle", DURATION, GLOBAL(sockets.keepalive_idle), "60s",
-        "TCP keepalive after this much silence; 0: off", RANGE(SECONDS(1), SECONDS(32767)), .zero = true),
+        "TCP keepalive after this much silence; 0: off", RANGE(SECONDS(1), SECONDS(32767)),
+        .zero = true),
     KEY("tcp.keepalive_interval", DURATION, GLOBAL(sockets.keepalive_interval), "10s",
         "time between TCP keepalive probes", RANGE(SECONDS(1), SECONDS(32767))),
     KEY("tcp.keepalive_count", INT, GLOBAL(sockets.keepalive_count), "3",
         "unanswered TCP keepalive probes that end a connection", RANGE(1, 127)),
     KEY("tcp.user_timeout", DURATION, GLOBAL(sockets.user_timeout), "30s",
-        "TCP_USER_TIMEOUT: sent bytes that stay unacknowledged for so long end the connection; 0: the system's",
+        "TCP_USER_TIMEOUT: sent bytes that stay unacknowledged for so long end the connection; 0: "
+        "the system's",
         RANGE(MS(100), HOURS(24)), .zero = true),
     KEY("tcp.notsent_lowat", SIZE32, GLOBAL(sockets.notsent_lowat), "128KiB",
         "TCP_NOTSENT_LOWAT: bytes the kernel queues beyond what it has sent; 0: the system's",
         RANGE(KIB(4), GIB(1)), .zero = true),
 
     KEY("path", TEXT, OWN(path), NULL,
-        "prefix of the request paths the route takes; /ws takes /ws and /ws/..., /ws/ only what is below, / all; the "
+        "prefix of the request paths the route takes; /ws takes /ws and /ws/..., /ws/ only what is "
+        "below, / all; the "
         "longest that fits wins; must be given",
-        .valid = hf_config_path_is_valid, .allowed = "a path that starts with /, without query, escapes or dot segments"),
+        .valid = hf_config_path_is_valid,
+        .allowed = "a path that starts with /, without query, escapes or dot segments"),
     KEY("rewrite", TEXT, OWN(rewrite), "",
-        "put in place of the route's path in what goes to the upstream; empty: the path goes on as it is",
-        .valid = hf_config_path_is_valid, .allowed = "a path that starts with /, without query, escapes or dot segments"),
+        "put in place of the route's path in what goes to the upstream; empty: the path goes on as "
+        "it is",
+        .valid = hf_config_path_is_valid,
+        .allowed = "a path that starts with /, without query, escapes or dot segments"),
     KEY("name", TEXT, OWN(name), "", "label in logs and metrics; empty: the path", .max = 128,
-        .valid = hf_config_name_is_valid, .allowed = "printable characters without spaces, quotes or backslashes"),
+        .valid = hf_config_name_is_valid,
+        .allowed = "printable characters without spaces, quotes or backslashes"),
     KEY("upstream", UPSTREAMS, INHERITED(upstreams), "",
         "URL of the backend, or a list; a path in it is put in front of the request's path",
-        .allowed = "http://127.0.0.1:8000, https://app:8443/base, ws://, wss:// or unix:/run/app.sock"),
+        .allowed =
+            "http://127.0.0.1:8000, https://app:8443/base, ws://, wss:// or unix:/run/app.sock"),
     KEY("balance", BALANCE, INHERITED(balance), "least",
-        "which of several upstreams: the one with the least connections, or always the same for a client address, a "
+        "which of several upstreams: the one with the least connections, or always the same for a "
+        "client address, a "
         "query parameter or a cookie",
         .allowed = "least, address, query:NAME or cookie:NAME"),
     KEY("upstream_tls.ca", TEXT, INHERITED(upstream_tls.ca), "",
-        "PEM file or directory of the authorities that upstreams are verified with; empty: the system's"),
+        "PEM file or directory of the authorities that upstreams are verified with; empty: the "
+        "system's"),
     KEY("upstream_tls.name", TEXT, INHERITED(upstream_tls.name), "",
-        "name for SNI and verification; empty: the URL's host", .max = 253, .valid = hf_config_dns_name_is_valid,
-        .allowed = "a host name such as app.example.com"),
+        "name for SNI and verification; empty: the URL's host", .max = 253,
+        .valid = hf_config_dns_name_is_valid, .allowed = "a host name such as app.example.com"),
     KEY("upstream_tls.verify", BOOL, INHERITED(upstream_tls.verify), "true",
         "whether the upstream's certificate is verified"),
-    KEY("connect_timeout", DURATION, INHERITED(connect_timeout), "5s", "for each attempt to connect to an upstream",
-        RANGE(MS(1), HOURS(1))),
+    KEY("connect_timeout", DURATION, INHERITED(connect_timeout), "5s",
+        "for each attempt to connect to an upstream", RANGE(MS(1), HOURS(1))),
     KEY("upstream_timeout", DURATION, INHERITED(upstream_timeout), "30s",
         "from the request sent to the upstream's whole answer", RANGE(MS(1), HOURS(1))),
-    KEY("connect_tries", COUNT, INHERITED(connect_tries), "3", "attempts to connect, over all upstreams of the route",
-        RANGE(1, 100)),
+    KEY("connect_tries", COUNT, INHERITED(connect_tries), "3",
+        "attempts to connect, over all upstreams of the route", RANGE(1, 100)),
     KEY("preserve_host", BOOL, INHERITED(preserve_host), "true",
         "true: the client's Host goes to the upstream; false: the upstream's own"),
     KEY("health.fails", COUNT, INHERITED(health_fails), "3",
         "failures in a row that take an upstream out; 0: never", RANGE(0, 1000)),
-    KEY("health.down", DURATION, INHERITED(health_down), "10s", "how long a failed upstream stays out",
-        RANGE(MS(1), HOURS(24))),
+    KEY("health.down", DURATION, INHERITED(health_down), "10s",
+        "how long a failed upstream stays out", RANGE(MS(1), HOURS(24))),
     KEY("hosts", TEXTS, INHERITED(hosts), "", "allowed values of Host; empty: all",
-        .valid = hf_host_pattern_is_valid, .allowed = "app.example.com, *.example.com, app.example.com:8443 or *"),
+        .valid = hf_host_pattern_is_valid,
+        .allowed = "app.example.com, *.example.com, app.example.com:8443 or *"),
     KEY("origins", TEXTS, INHERITED(origins), "", "allowed values of Origin; empty: all",
         .valid = hf_origin_pattern_is_valid,
         .allowed = "https://app.example.com, https://*.example.com, app.example.com, null or *"),
     KEY("missing_origin", WORD, INHERITED(missing_origin), "allow",
-        "what happens to a client that sends no Origin (browsers always send one)", .words = missing_origins),
+        "what happens to a client that sends no Origin (browsers always send one)",
+        .words = missing_origins),
     KEY("message_max", SIZE, INHERITED(message_max), "1MiB",
-        "largest message of a client, in bytes on the wire; a larger one ends the connection with 1009",
+        "largest message of a client, in bytes on the wire; a larger one ends the connection with "
+        "1009",
         RANGE(1, GIB(1024))),
     KEY("frame_max", SIZE, INHERITED(frame_max), "0",
         "largest frame of a client, in bytes on the wire; 0: as message_max", RANGE(0, GIB(1024))),
     KEY("utf8_check", BOOL, INHERITED(utf8_check), "false",
         "whether the gateway checks that text messages are UTF-8; off: the backend does"),
     KEY("send_timeout", DURATION, INHERITED(send_timeout), "30s",
-        "a side that takes nothing for so long while bytes wait for it is ended", RANGE(MS(10), HOURS(24))),
+        "a side that takes nothing for so long while bytes wait for it is ended",
+        RANGE(MS(10), HOURS(24))),
     KEY("heartbeat.interval", DURATION, INHERITED(heartbeat.interval), "25s",
-        "a ping goes to a side when nothing was heard from it or sent to it for so long; 0: no pings",
+        "a ping goes to a side when nothing was heard from it or sent to it for so long; 0: no "
+        "pings",
         RANGE(MS(10), HOURS(24)), .zero = true),
     KEY("heartbeat.timeout", DURATION, INHERITED(heartbeat.timeout), "10s",
-        "a side that stays silent for so long after a ping is lost; may be longer than the interval",
+        "a side that stays silent for so long after a ping is lost; may be longer than the "
+        "interval",
         RANGE(MS(10), HOURS(24))),
     KEY("heartbeat.jitter", COUNT, INHERITED(heartbeat.jitter), "10",
         "percent by which each interval is varied at random", RANGE(0, 50)),
@@ -158,49 +185,66 @@ const struct hf_config_key hf_config_keys[] = {
         "heartbeat.interval for the client's side", RANGE(MS(10), HOURS(24)), .zero = true,
         .follows = "heartbeat.interval"),
     KEY("heartbeat.client_timeout", DURATION, INHERITED(heartbeat.client_timeout), NULL,
-        "heartbeat.timeout for the client's side", RANGE(MS(10), HOURS(24)), .follows = "heartbeat.timeout"),
+        "heartbeat.timeout for the client's side", RANGE(MS(10), HOURS(24)),
+        .follows = "heartbeat.timeout"),
     KEY("heartbeat.backend_interval", DURATION, INHERITED(heartbeat.backend_interval), NULL,
         "heartbeat.interval for the backend's side", RANGE(MS(10), HOURS(24)), .zero = true,
         .follows = "heartbeat.interval"),
     KEY("heartbeat.backend_timeout", DURATION, INHERITED(heartbeat.backend_timeout), NULL,
-        "heartbeat.timeout for the backend's side", RANGE(MS(10), HOURS(24)), .follows = "heartbeat.timeout"),
+        "heartbeat.timeout for the backend's side", RANGE(MS(10), HOURS(24)),
+        .follows = "heartbeat.timeout"),
     KEY("app_heartbeat.match", TEXT, INHERITED(app_heartbeat.match), "",
-        "a text message of a client that is exactly this is an application heartbeat; empty: none", .max = 4096),
+        "a text message of a client that is exactly this is an application heartbeat; empty: none",
+        .max = 4096, .allowed = "a text; JSON stands in single quotes"),
     KEY("app_heartbeat.answer", TEXT, INHERITED(app_heartbeat.answer), "",
-        "the text message that answers an application heartbeat at the edge", .max = 4096),
+        "the text message that answers an application heartbeat at the edge", .max = 4096,
+        .allowed = "a text; JSON stands in single quotes"),
     KEY("app_heartbeat.mode", WORD, INHERITED(app_heartbeat.mode), "edge",
-        "edge: the gateway answers and the backend sees nothing; pass: the backend answers", .words = beat_modes),
+        "edge: the gateway answers and the backend sees nothing; pass: the backend answers",
+        .words = beat_modes),
     KEY("auth", WORD, INHERITED(auth.kind), "none",
-        "who is let in: anyone, who holds a JSON Web Token, or who the application says", .words = auths),
+        "who is let in: anyone, who holds a JSON Web Token, or who the application says",
+        .words = auths),
     KEY("jwt.keys", JWT_KEYS, INHERITED(jwt.keys), NULL,
-        "keys of tokens: a list of maps of kid (optional), alg (HS, RS or ES with 256, 384 or 512) and file or env "
+        "keys of tokens: a list of maps of kid (optional), alg (HS, RS or ES with 256, 384 or 512) "
+        "and file or env "
         "(where the secret or PEM is: the name of a file or of an environment variable)",
         .file_only = true, .allowed = "a list of maps of kid, alg and one of file and env"),
     KEY("jwt.jwks", TEXT, INHERITED(jwt.jwks), "", "JWKS file with keys of tokens"),
-    KEY("jwt.issuer", TEXT, INHERITED(jwt.issuer), "", "what a token's iss must be; empty: anything"),
-    KEY("jwt.audience", TEXTS, INHERITED(jwt.audience), "", "one of these must be in a token's aud; empty: anything",
-        .allowed = "texts"),
-    KEY("jwt.leeway", DURATION, INHERITED(jwt.leeway), "30s", "clocks may differ by so much for exp and nbf",
-        RANGE(0, HOURS(24))),
+    KEY("jwt.issuer", TEXT, INHERITED(jwt.issuer), "",
+        "what a token's iss must be; empty: anything"),
+    KEY("jwt.audience", TEXTS, INHERITED(jwt.audience), "",
+        "one of these must be in a token's aud; empty: anything", .allowed = "texts"),
+    KEY("jwt.leeway", DURATION, INHERITED(jwt.leeway), "30s",
+        "clocks may differ by so much for exp and nbf", RANGE(0, HOURS(24))),
     KEY("jwt.from", PLACES, INHERITED(jwt.from), "query,header",
-        "where the token is looked for: in the query, a bearer Authorization header, a cookie, an offered subprotocol",
+        "where the token is looked for: in the query, a bearer Authorization header, a cookie, an "
+        "offered subprotocol",
         .words = places, .min = 1),
-    KEY("jwt.query", TEXT, INHERITED(jwt.query), "token", "name of the query parameter with the token", .max = 128,
-        .min = 1, .valid = hf_config_http_token_is_valid, .allowed = "letters, digits and -_.~ and the like"),
-    KEY("jwt.cookie", TEXT, INHERITED(jwt.cookie), "token", "name of the cookie with the token", .max = 128,
-        .min = 1, .valid = hf_config_http_token_is_valid, .allowed = "letters, digits and -_.~ and the like"),
-    KEY("jwt.subprotocol", TEXT, INHERITED(jwt.subprotocol), "bearer.",
-        "the offered subprotocol that starts with this carries the token behind it and does not go to the backend",
+    KEY("jwt.query", TEXT, INHERITED(jwt.query), "token",
+        "name of the query parameter with the token", .max = 128, .min = 1,
+        .valid = hf_config_http_token_is_valid, .allowed = "letters, digits and -_.~ and the like"),
+    KEY("jwt.cookie", TEXT, INHERITED(jwt.cookie), "token", "name of the cookie with the token",
         .max = 128, .min = 1, .valid = hf_config_http_token_is_valid,
         .allowed = "letters, digits and -_.~ and the like"),
-    KEY("jwt.strip", BOOL, INHERITED(jwt.strip), "false", "whether the token is taken out of what the backend sees"),
+    KEY("jwt.subprotocol", TEXT, INHERITED(jwt.subprotocol), "bearer.",
+        "the offered subprotocol that starts with this carries the token behind it and does not go "
+        "to the backend",
+        .max = 128, .min = 1, .valid = hf_config_http_token_is_valid,
+        .allowed = "letters, digits and -_.~ and the like"),
+    KEY("jwt.strip", BOOL, INHERITED(jwt.strip), "false",
+        "whether the token is taken out of what the backend sees"),
     KEY("jwt.expiry", BOOL, INHERITED(jwt.expiry), "true",
         "whether an open connection is closed with 4401 when its token expires"),
     KEY("callout.url", TEXT, INHERITED(callout.url), "",
-        "URL of the application that is asked about each handshake: 2xx lets in, 401 and 403 go to the client",
-        .valid = hf_config_http_url_is_valid, .allowed = "http://127.0.0.1:8000/auth or https://app/auth"),
-    KEY("callout.timeout", DURATION, INHERITED(callout.timeout), "5s", "for the whole call-out", RANGE(MS(1), HOURS(1))),
-    KEY("callout.copy", TEXTS, INHERITED(callout.copy), "", "headers of the call-out's answer that go to the backend",
+        "URL of the application that is asked about each handshake: 2xx lets in, 401 and 403 go to "
+        "the client",
+        .valid = hf_config_http_url_is_valid,
+        .allowed = "http://127.0.0.1:8000/auth or https://app/auth"),
+    KEY("callout.timeout", DURATION, INHERITED(callout.timeout), "5s", "for the whole call-out",
+        RANGE(MS(1), HOURS(1))),
+    KEY("callout.copy", TEXTS, INHERITED(callout.copy), "",
+        "headers of the call-out's answer that go to the backend",
         .valid = hf_config_http_token_is_valid, .allowed = "names of headers"),
     KEY("callout.subject", TEXT, INHERITED(callout.subject), "X-Auth-Subject",
         "header of the call-out's answer that names the principal", .max = 128, .min = 1,
@@ -212,18 +256,23 @@ const struct hf_config_key hf_config_keys[] = {
     KEY("limits.messages_per_minute", COUNT, INHERITED(limits.messages_per_minute), "0",
         "whole messages a minute of one client connection; 0: off", RANGE(0, INT32_MAX)),
     KEY("limits.messages_burst", COUNT, INHERITED(limits.messages_burst), "0",
-        "messages that may come at once; 0: 100 or the limit, whichever is smaller", RANGE(0, INT32_MAX)),
-    KEY("limits.principal_messages_per_minute", COUNT, INHERITED(limits.principal_messages_per_minute), "0",
+        "messages that may come at once; 0: 100 or the limit, whichever is smaller",
+        RANGE(0, INT32_MAX)),
+    KEY("limits.principal_messages_per_minute", COUNT,
+        INHERITED(limits.principal_messages_per_minute), "0",
         "whole messages a minute of all connections of one principal; 0: off", RANGE(0, INT32_MAX)),
     KEY("limits.excess_messages", WORD, INHERITED(limits.excess_messages), "delay",
-        "delay: stop reading, so that TCP holds the client back and nothing is lost; close: end with 1008",
+        "delay: stop reading, so that TCP holds the client back and nothing is lost; close: end "
+        "with 1008",
         .words = message_excess),
-    KEY("limits.address_handshakes_per_second", COUNT, INHERITED(limits.address_handshakes_per_second), "0",
+    KEY("limits.address_handshakes_per_second", COUNT,
+        INHERITED(limits.address_handshakes_per_second), "0",
         "handshakes a second of one client address; 0: off", RANGE(0, INT32_MAX)),
-    KEY("limits.principal_handshakes_per_second", COUNT, INHERITED(limits.principal_handshakes_per_second), "0",
+    KEY("limits.principal_handshakes_per_second", COUNT,
+        INHERITED(limits.principal_handshakes_per_second), "0",
         "handshakes a second of one principal; 0: off", RANGE(0, INT32_MAX)),
-    KEY("limits.route_handshakes_per_second", COUNT, INHERITED(limits.route_handshakes_per_second), "0",
-        "handshakes a second on the route; 0: off", RANGE(0, INT32_MAX)),
+    KEY("limits.route_handshakes_per_second", COUNT, INHERITED(limits.route_handshakes_per_second),
+        "0", "handshakes a second on the route; 0: off", RANGE(0, INT32_MAX)),
     KEY("limits.address_connections", COUNT, INHERITED(limits.address_connections), "0",
         "open connections of one client address; 0: off", RANGE(0, INT32_MAX)),
     KEY("limits.principal_connections", COUNT, INHERITED(limits.principal_connections), "0",
@@ -231,12 +280,15 @@ const struct hf_config_key hf_config_keys[] = {
     KEY("limits.route_connections", COUNT, INHERITED(limits.route_connections), "0",
         "open connections of the route; 0: off", RANGE(0, INT32_MAX)),
     KEY("limits.excess_handshakes", WORD, INHERITED(limits.excess_handshakes), "refuse",
-        "refuse: 429 with Retry-After; delay: wait, at most 10 s (connections beyond a limit are always refused)",
+        "refuse: 429 with Retry-After; delay: wait, at most 10 s (connections beyond a limit are "
+        "always refused)",
         .words = handshake_excess),
-    KEY("limits.dry_run", BOOL, INHERITED(limits.dry_run), "false", "limits are counted and logged, not enforced"),
+    KEY("limits.dry_run", BOOL, INHERITED(limits.dry_run), "false",
+        "limits are counted and logged, not enforced"),
 
     KEY("routes", ROUTES, GLOBAL(routes), NULL,
-        "what happens by path: a list of maps, each with its path and any key that routes inherit; without it there is "
+        "what happens by path: a list of maps, each with its path and any key that routes inherit; "
+        "without it there is "
         "one route, /, that is what the top level says",
         .file_only = true, .allowed = "a list of maps, each with a path"),
 };
@@ -306,7 +358,10 @@ const struct hf_config_key *hf_config_key_by_form(struct hf_slice text, enum hf_
     return NULL;
 }
 
-static uint8_t fold(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c; }
+static uint8_t fold(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
 
 size_t hf_config_distance(struct hf_slice a, struct hf_slice b)
 {
@@ -335,12 +390,28 @@ static struct hf_slice behind_dot(struct hf_slice name)
     return dot < name.len ? hf_slice_from(name, dot + 1) : name;
 }
 
-/* The right word in the wrong group counts as one edit: `interval` at the top level means heartbeat.interval. */
-static size_t key_distance(struct hf_slice text, struct hf_slice name)
+/* The start of a name, up to a word's end, counts as one edit: --hartbeat means
+ * --heartbeat-interval. */
+static size_t start_distance(struct hf_slice text, struct hf_slice name)
+{
+    size_t best = SIZE_MAX - 1;
+    for (size_t i = 2; i < name.len; i++) {
+        if (name.ptr[i] == '-' || name.ptr[i] == '_') {
+            size_t distance = hf_config_distance(text, hf_slice_first(name, i));
+            best = distance < best ? distance : best;
+        }
+    }
+    return best + 1;
+}
+
+/* The right word in the wrong group counts as one edit: `interval` at the top level means
+ * heartbeat.interval. */
+static size_t name_distance(struct hf_slice text, struct hf_slice name, enum hf_config_form form)
 {
     size_t whole = hf_config_distance(text, name);
-    size_t word = hf_config_distance(behind_dot(text), behind_dot(name)) + 1;
-    return whole < word ? whole : word;
+    size_t part = form == HF_FORM_KEY ? hf_config_distance(behind_dot(text), behind_dot(name)) + 1
+                                      : start_distance(text, name);
+    return whole < part ? whole : part;
 }
 
 void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_route,
@@ -357,8 +428,7 @@ void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_r
         char name[HF_CONFIG_NAME_MAX];
         hf_config_key_form(key, form, name);
         struct hf_slice group = group_of(key);
-        size_t distance = form == HF_FORM_KEY ? key_distance(text, hf_slice_of(name))
-                                              : hf_config_distance(text, hf_slice_of(name));
+        size_t distance = name_distance(text, hf_slice_of(name), form);
         if (form == HF_FORM_KEY && group.len > 0 && hf_config_distance(text, group) < distance) {
             distance = hf_config_distance(text, group);
             name[group.len] = '\0';
@@ -442,12 +512,12 @@ void hf_config_key_allowed(const struct hf_config_key *key, char text[256])
 const char *hf_config_type_name(const struct hf_config_key *key)
 {
     static const char *const names[] = {
-        [HF_KEY_BOOL] = "BOOL",       [HF_KEY_COUNT] = "N",         [HF_KEY_INT] = "N",
-        [HF_KEY_DURATION] = "TIME",   [HF_KEY_SIZE] = "SIZE",       [HF_KEY_SIZE32] = "SIZE",
-        [HF_KEY_WORD] = "WORD",       [HF_KEY_WORD16] = "WORD",     [HF_KEY_MODE] = "MODE",
-        [HF_KEY_TEXT] = "TEXT",       [HF_KEY_TEXTS] = "LIST",      [HF_KEY_PLACES] = "LIST",
-        [HF_KEY_ADDRESS] = "ADDRESS", [HF_KEY_BLOCKS] = "LIST",     [HF_KEY_BALANCE] = "WORD",
-        [HF_KEY_LISTENS] = "ADDRESS", [HF_KEY_UPSTREAMS] = "URL",   [HF_KEY_JWT_KEYS] = "LIST",
+        [HF_KEY_BOOL] = "BOOL",       [HF_KEY_COUNT] = "N",       [HF_KEY_INT] = "N",
+        [HF_KEY_DURATION] = "TIME",   [HF_KEY_SIZE] = "SIZE",     [HF_KEY_SIZE32] = "SIZE",
+        [HF_KEY_WORD] = "WORD",       [HF_KEY_WORD16] = "WORD",   [HF_KEY_MODE] = "MODE",
+        [HF_KEY_TEXT] = "TEXT",       [HF_KEY_TEXTS] = "LIST",    [HF_KEY_PLACES] = "LIST",
+        [HF_KEY_ADDRESS] = "ADDRESS", [HF_KEY_BLOCKS] = "LIST",   [HF_KEY_BALANCE] = "WORD",
+        [HF_KEY_LISTENS] = "ADDRESS", [HF_KEY_UPSTREAMS] = "URL", [HF_KEY_JWT_KEYS] = "LIST",
         [HF_KEY_ROUTES] = "LIST",
     };
     return names[key->type];

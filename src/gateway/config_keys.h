@@ -77,17 +77,19 @@ bool hf_config_key_is_list(const struct hf_config_key *key);
 /* True when name is what stands before the dot of some key. */
 bool hf_config_group_is_known(struct hf_slice name);
 
-/* The three ways to write a name: heartbeat.interval, --heartbeat-interval, HOLDFAST_HEARTBEAT_INTERVAL. */
+/* The three ways to write a name: heartbeat.interval, --heartbeat-interval,
+ * HOLDFAST_HEARTBEAT_INTERVAL. */
 enum hf_config_form { HF_FORM_KEY, HF_FORM_FLAG, HF_FORM_VARIABLE };
 void hf_config_key_form(const struct hf_config_key *key, enum hf_config_form form,
                         char text[HF_CONFIG_NAME_MAX]);
 /* The row whose flag or variable this is, file-only ones included; NULL when there is none. */
 const struct hf_config_key *hf_config_key_by_form(struct hf_slice text, enum hf_config_form form);
-/* The name nearest to text by edit distance: a key or group that may stand where text stands (in_route: in an
- * entry of `routes`), a flag, or a variable. */
+/* The name nearest to text by edit distance: a key or group that may stand where text stands
+ * (in_route: in an entry of `routes`), a flag, or a variable. */
 void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_route,
                        char nearest[HF_CONFIG_NAME_MAX]);
-/* Edits (insert, remove, replace a byte, ASCII case folded) from a to b; both are cut at 64 bytes. */
+/* Edits (insert, remove, replace a byte, ASCII case folded) from a to b; both are cut at 64 bytes.
+ */
 size_t hf_config_distance(struct hf_slice a, struct hf_slice b);
 
 /* What may be written: "a duration (250ms, 1s, 5m, 2h), 10ms to 1d". */

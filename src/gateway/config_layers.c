@@ -17,7 +17,8 @@ static char *scratch_text(struct hf_config_build *b, struct hf_slice text)
     return copy;
 }
 
-/* A word of the shell as a value: of a list key the pieces between commas. NULL when it was refused. */
+/* A word of the shell as a value: of a list key the pieces between commas. NULL when it was
+ * refused. */
 static struct hf_config_value *value_of(struct hf_config_build *b, const struct hf_config_key *key,
                                         struct hf_config_where where, struct hf_slice text)
 {
@@ -40,7 +41,8 @@ static struct hf_config_value *value_of(struct hf_config_build *b, const struct 
     return value;
 }
 
-/* ---- environment ------------------------------------------------------------------------------ */
+/* ---- environment ------------------------------------------------------------------------------
+ */
 
 /* The value of a variable; an empty one counts as none. */
 static bool find_variable(const char *const *environment, const char *name, struct hf_slice *value)
@@ -97,9 +99,10 @@ static void apply_ws_variables(struct hf_config_build *b, const char *const *env
     uint64_t limit = 0;
     bool says_enabled = find_variable(environment, WS_ENABLED, &text);
     if (says_enabled && !hf_config_bool_parse(text, &enabled)) {
-        hf_config_problem(b, &enabled_where, NULL,
-                          "%s is neither yes nor no; allowed: true, false, 1, 0, yes, no, on or off",
-                          hf_config_shown(b, text));
+        hf_config_problem(
+            b, &enabled_where, NULL,
+            "%s is neither yes nor no; allowed: true, false, 1, 0, yes, no, on or off",
+            hf_config_shown(b, text));
         says_enabled = false;
     }
     bool says_limit = find_variable(environment, WS_LIMIT, &text);
@@ -147,7 +150,8 @@ void hf_config_apply_environment(struct hf_config_build *b, const char *const *e
     }
 }
 
-/* ---- flags ------------------------------------------------------------------------------------ */
+/* ---- flags ------------------------------------------------------------------------------------
+ */
 
 struct flags {
     struct hf_config_build *b;

@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* The entries of a list; a single scalar or map counts as a list of one, an empty text as an empty list. */
+/* The entries of a list; a single scalar or map counts as a list of one, an empty text as an empty
+ * list. */
 struct entries {
     const struct hf_config_value *first;
     size_t count;
@@ -17,8 +18,7 @@ static void entries_init(struct entries *e, const struct hf_config_value *value)
 {
     *e = (struct entries){.first = value->first, .count = value->count, .single = *value};
     if (value->kind != HF_VALUE_LIST) {
-        bool empty =
-            value->kind == HF_VALUE_SCALAR && value->text.len == 0 && value->quoted;
+        bool empty = value->kind == HF_VALUE_SCALAR && value->text.len == 0 && value->quoted;
         e->single.next = NULL;
         e->first = empty ? NULL : &e->single;
         e->count = empty ? 0 : 1;
@@ -52,8 +52,8 @@ static bool keep_part(struct hf_config_build *b, const char *name,
     }
     if (part->text.len == 0 || part->text.len > 1024) {
         hf_config_problem(b, &part->where, label, "%s is %s; allowed: %s",
-                          hf_config_shown(b, part->text), part->text.len == 0 ? "empty" : "too long",
-                          allowed);
+                          hf_config_shown(b, part->text),
+                          part->text.len == 0 ? "empty" : "too long", allowed);
         return false;
     }
     *text = hf_config_keep_text(b, part->text);
@@ -65,7 +65,8 @@ static bool key_is(const struct hf_config_value *part, const char *name)
     return hf_slice_eq(part->key, hf_slice_of(name));
 }
 
-/* ---- listen ----------------------------------------------------------------------------------- */
+/* ---- listen -----------------------------------------------------------------------------------
+ */
 
 static const char *const certificate_parts[] = {"cert", "key", NULL};
 static const char *const listen_parts[] = {"address", "proxy_protocol", "tls", NULL};
@@ -87,7 +88,8 @@ static bool set_certificate(struct hf_config_build *b, const struct hf_config_va
         }
     }
     if (fine && (certificate->cert == NULL || certificate->key == NULL)) {
-        hf_config_problem(b, &value->where, "listen.tls", "has no %s; a certificate needs cert and key",
+        hf_config_problem(b, &value->where, "listen.tls",
+                          "has no %s; a certificate needs cert and key",
                           certificate->cert == NULL ? "cert" : "key");
         fine = false;
     }
@@ -163,7 +165,7 @@ static bool set_listen_map(struct hf_config_build *b, const struct hf_config_key
             fine = refuse_part(b, "listen", part, listen_parts);
         }
     }
-    if (!address) {
+    if (fine && !address) {
         hf_config_problem(b, &value->where, "listen",
                           "the entry has no address; write address: 127.0.0.1:8800 in it");
     }
@@ -189,9 +191,8 @@ bool hf_config_set_listens(struct hf_config_build *b, const struct hf_config_key
     size_t n = 0;
     for (const struct hf_config_value *item = e.first; item != NULL; item = item->next, n++) {
         wheres[n] = item->where;
-        fine = (item->kind == HF_VALUE_MAP
-                    ? set_listen_map(b, key, item, &listens[n], &own[n])
-                    : set_listen_address(b, key, item, &listens[n])) &&
+        fine = (item->kind == HF_VALUE_MAP ? set_listen_map(b, key, item, &listens[n], &own[n])
+                                           : set_listen_address(b, key, item, &listens[n])) &&
                fine;
     }
     if (fine) {
@@ -203,7 +204,8 @@ bool hf_config_set_listens(struct hf_config_build *b, const struct hf_config_key
     return fine;
 }
 
-/* ---- upstream --------------------------------------------------------------------------------- */
+/* ---- upstream ---------------------------------------------------------------------------------
+ */
 
 static bool refuse_upstream(struct hf_config_build *b, const struct hf_config_key *key,
                             const struct hf_config_value *value, const char *why)
@@ -269,7 +271,8 @@ bool hf_config_set_upstreams(struct hf_config_build *b, const struct hf_config_k
     return fine;
 }
 
-/* ---- jwt.keys --------------------------------------------------------------------------------- */
+/* ---- jwt.keys ---------------------------------------------------------------------------------
+ */
 
 static const char *const jwt_parts[] = {"kid", "alg", "file", "env", NULL};
 #define JWT_ALGS "HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384 or ES512"
@@ -290,7 +293,7 @@ static bool alg_is_known(const char *alg)
 /* The words under which people write a secret itself. Its value is not shown. */
 static bool is_inline_secret(const struct hf_config_value *part)
 {
-    static const char *const words[] = {"secret", "key", "value", "pem",  "password",
+    static const char *const words[] = {"secret", "key",        "value",       "pem",    "password",
                                         "k",      "public_key", "private_key", "public", "inline"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (hf_slice_eq_nocase(part->key, hf_slice_of(words[i]))) {
@@ -311,7 +314,8 @@ static bool set_jwt_part(struct hf_config_build *b, const struct hf_config_value
         return keep_part(b, name, part, "a file with the secret or PEM", &key->file);
     }
     if (key_is(part, "env")) {
-        return keep_part(b, name, part, "an environment variable with the secret or PEM", &key->env);
+        return keep_part(b, name, part, "an environment variable with the secret or PEM",
+                         &key->env);
     }
     if (!key_is(part, "alg")) {
         if (!is_inline_secret(part)) {
@@ -346,12 +350,14 @@ static bool set_jwt_key(struct hf_config_build *b, const struct hf_config_value 
         fine = set_jwt_part(b, part, key) && fine;
     }
     if (fine && key->alg == NULL) {
-        hf_config_problem(b, &value->where, "jwt.keys", "the key has no alg; allowed: %s", JWT_ALGS);
+        hf_config_problem(b, &value->where, "jwt.keys", "the key has no alg; allowed: %s",
+                          JWT_ALGS);
         fine = false;
     }
     if (fine && (key->file == NULL) == (key->env == NULL)) {
-        hf_config_problem(b, &value->where, "jwt.keys", "the key has %s file %s env; write one of them",
-                          key->file == NULL ? "neither" : "both", key->file == NULL ? "nor" : "and");
+        hf_config_problem(
+            b, &value->where, "jwt.keys", "the key has %s file %s env; write one of them",
+            key->file == NULL ? "neither" : "both", key->file == NULL ? "nor" : "and");
         fine = false;
     }
     return fine;
@@ -365,7 +371,8 @@ static bool check_kids(struct hf_config_build *b, const struct entries *e,
     bool fine = true;
     for (size_t i = 0; i < e->count; i++, item = item->next) {
         for (size_t j = 0; j < i; j++) {
-            if (keys[i].kid != NULL && keys[j].kid != NULL && strcmp(keys[i].kid, keys[j].kid) == 0) {
+            if (keys[i].kid != NULL && keys[j].kid != NULL &&
+                strcmp(keys[i].kid, keys[j].kid) == 0) {
                 hf_config_problem(b, &item->where, "jwt.keys",
                                   "the kid %s is written twice; each key has its own",
                                   hf_config_shown(b, hf_slice_of(keys[i].kid)));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads a configuration: defaults, file, environment, flags, then the routes, then what is wrong between keys. */
+/* Loads a configuration: defaults, file, environment, flags, then the routes, then what is wrong
+ * between keys. */
 #include "gateway/config_build.h"
 
 #include <errno.h>
@@ -23,8 +24,7 @@ struct hf_config *hf_config_ref(struct hf_config *config)
 
 void hf_config_unref(struct hf_config *config)
 {
-    if (config == NULL ||
-        atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) > 1) {
+    if (config == NULL || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) > 1) {
         return;
     }
     struct whole *whole = HF_CONTAINER(config, struct whole, config);
@@ -44,7 +44,8 @@ static struct hf_config *config_new(const struct hf_allocator *alloc)
     return &whole->config;
 }
 
-/* ---- the file --------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------
+ */
 
 void hf_config_apply(struct hf_config_build *b, struct hf_config_route_build *to,
                      const struct hf_config_key *key, const struct hf_config_value *value)
@@ -62,18 +63,17 @@ static void refuse_dotted(struct hf_config_build *b, const struct hf_config_valu
     struct hf_slice word = hf_slice_from(value->key, group.len + 1);
     bool shows = value->kind == HF_VALUE_SCALAR && value->text.len <= 64 && !value->quoted &&
                  hf_slice_find(value->text, '\n') == value->text.len;
-    hf_config_problem(b, &value->key_where, NULL,
-                      "%s is not written with a dot; write %.*s: {%.*s: %.*s}",
-                      hf_config_shown(b, value->key), HF_SLICE_ARG(group), HF_SLICE_ARG(word),
-                      shows ? (int)value->text.len : 3, shows ? (const char *)value->text.ptr : "...");
+    hf_config_problem(
+        b, &value->key_where, NULL, "%s is not written with a dot; write %.*s: {%.*s: %.*s}",
+        hf_config_shown(b, value->key), HF_SLICE_ARG(group), HF_SLICE_ARG(word),
+        shows ? (int)value->text.len : 3, shows ? (const char *)value->text.ptr : "...");
 }
 
 static void refuse_unknown(struct hf_config_build *b, const struct hf_config_value *value,
                            const char *name, bool in_route)
 {
     char nearest[HF_CONFIG_NAME_MAX];
-    if (hf_slice_find(value->key, '.') < value->key.len &&
-        hf_config_key_find(value->key) != NULL) {
+    if (hf_slice_find(value->key, '.') < value->key.len && hf_config_key_find(value->key) != NULL) {
         refuse_dotted(b, value);
         return;
     }
@@ -143,7 +143,8 @@ static void apply_map(struct hf_config_build *b, struct hf_config_route_build *t
     }
 }
 
-/* ---- defaults --------------------------------------------------------------------------------- */
+/* ---- defaults ---------------------------------------------------------------------------------
+ */
 
 static void apply_defaults(struct hf_config_build *b)
 {
@@ -169,7 +170,8 @@ static void apply_defaults(struct hf_config_build *b)
     HF_ASSERT(b->problems == problems || b->no_memory);
 }
 
-/* ---- routes ----------------------------------------------------------------------------------- */
+/* ---- routes -----------------------------------------------------------------------------------
+ */
 
 /* What follows from other keys of the same route. */
 static void complete_route(struct hf_config_build *b, struct hf_config_route_build *to)
@@ -275,7 +277,8 @@ static void complete_listens(struct hf_config_build *b)
     }
 }
 
-/* ---- all -------------------------------------------------------------------------------------- */
+/* ---- all --------------------------------------------------------------------------------------
+ */
 
 static void build(struct hf_config_build *b, const struct hf_config_input *input,
                   struct hf_slice text)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The effective configuration as YAML. All of it stands in the routes: what they inherit is written out. */
+/* The effective configuration as YAML. All of it stands in the routes: what they inherit is written
+ * out. */
 #include "gateway/config_build.h"
 
 static void add_text(struct hf_buffer *out, const char *text)
@@ -217,7 +218,7 @@ static void add_keys(struct hf_buffer *out, bool global, const void *target)
         group = own;
         word = hf_slice_from(word, own.len > 0 ? own.len + 1 : 0);
         (void)hf_buffer_addf(out, "%s%s%.*s:%s", first, own.len > 0 ? "  " : "", HF_SLICE_ARG(word),
-                            key->type == HF_KEY_LISTENS ? "" : " ");
+                             key->type == HF_KEY_LISTENS ? "" : " ");
         add_value(out, key, target);
         (void)hf_buffer_add_byte(out, '\n');
         first = indent;

@@ -11,8 +11,7 @@ struct setting {
 };
 
 /* Reports `"value" what; allowed: ...`. Always false. */
-static bool refuse_text(const struct setting *s, const struct hf_config_value *at,
-                        const char *what)
+static bool refuse_text(const struct setting *s, const struct hf_config_value *at, const char *what)
 {
     char allowed[256];
     hf_config_key_allowed(s->key, allowed);
@@ -56,7 +55,8 @@ bool hf_config_bool_parse(struct hf_slice text, bool *value)
     return false;
 }
 
-/* ---- scalars ---------------------------------------------------------------------------------- */
+/* ---- scalars ----------------------------------------------------------------------------------
+ */
 
 static bool set_bool(const struct setting *s)
 {
@@ -207,7 +207,8 @@ static bool set_balance(const struct setting *s, struct hf_route_config *route)
     return refuse(s, "is not a way to balance");
 }
 
-/* ---- lists of scalars ------------------------------------------------------------------------- */
+/* ---- lists of scalars -------------------------------------------------------------------------
+ */
 
 /* An item is as good as a text: one that is refused is reported at its own place. */
 static bool check_item(const struct setting *s, const struct hf_config_value *item)
@@ -277,8 +278,7 @@ static bool set_places(const struct setting *s, const struct hf_config_value *fi
 static bool set_blocks(const struct setting *s, struct hf_config *config,
                        const struct hf_config_value *first, size_t count)
 {
-    struct hf_block *blocks =
-        count == 0 ? NULL : hf_config_keep(s->b, count * sizeof *blocks);
+    struct hf_block *blocks = count == 0 ? NULL : hf_config_keep(s->b, count * sizeof *blocks);
     if (count > 0 && blocks == NULL) {
         return false;
     }
@@ -317,7 +317,8 @@ static bool set_list(const struct setting *s, void *target)
                                          : set_blocks(s, target, first, count);
 }
 
-/* ---- all -------------------------------------------------------------------------------------- */
+/* ---- all --------------------------------------------------------------------------------------
+ */
 
 static bool set_scalar(const struct setting *s, void *target)
 {

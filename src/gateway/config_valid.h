@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What single texts of a configuration may look like; the table of keys points here. All are pure. */
+/* What single texts of a configuration may look like; the table of keys points here. All are pure.
+ */
 #ifndef HF_GATEWAY_CONFIG_VALID_H
 #define HF_GATEWAY_CONFIG_VALID_H
 

@@ -17,8 +17,14 @@ static void warn_routes(const struct hf_config *c, struct hf_buffer *out, const 
     }
 }
 
-static bool takes_all_paths(const struct hf_route_config *r) { return strcmp(r->path, "/") == 0; }
-static bool takes_all_hosts(const struct hf_route_config *r) { return r->hosts.count == 0; }
+static bool takes_all_paths(const struct hf_route_config *r)
+{
+    return strcmp(r->path, "/") == 0;
+}
+static bool takes_all_hosts(const struct hf_route_config *r)
+{
+    return r->hosts.count == 0;
+}
 static bool takes_all_origins(const struct hf_route_config *r)
 {
     for (size_t i = 0; i < r->origins.count; i++) {
@@ -28,7 +34,10 @@ static bool takes_all_origins(const struct hf_route_config *r)
     }
     return r->origins.count == 0;
 }
-static bool has_no_auth(const struct hf_route_config *r) { return r->auth.kind == HF_AUTH_NONE; }
+static bool has_no_auth(const struct hf_route_config *r)
+{
+    return r->auth.kind == HF_AUTH_NONE;
+}
 static bool trusts_any_upstream(const struct hf_route_config *r)
 {
     bool tls = false;
@@ -54,8 +63,9 @@ enum hf_status hf_config_warnings(const struct hf_config *config, struct hf_buff
         const struct hf_listen_config *listen = &config->listens[i];
         if (listen->certificate_count == 0 && !hf_config_address_is_local(&listen->address)) {
             hf_address_text(&listen->address, text);
-            (void)hf_buffer_addf(out, "Clients speak plain text on %s: set tls.cert and tls.key, or "
-                                      "put it behind something that does TLS\n",
+            (void)hf_buffer_addf(out,
+                                 "Clients speak plain text on %s: set tls.cert and tls.key, or "
+                                 "put it behind something that does TLS\n",
                                  text);
         }
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* YAML to the tree of values, by libyaml's events, each of which says where it stands. What the configuration has no use
- * for (anchors, aliases, merge keys, tags, a second document) is refused in words, not guessed at. */
+/* YAML to the tree of values, by libyaml's events, each of which says where it stands. What the
+ * configuration has no use for (anchors, aliases, merge keys, tags, a second document) is refused
+ * in words, not guessed at. */
 #include "gateway/config_build.h"
 
 #include <yaml.h>
@@ -35,6 +36,23 @@ static struct hf_config_where where_of_offset(const struct reader *r, size_t off
     return where;
 }
 
+/* What people trip over. line is where the parser stopped, from there on back to the line's start.
+ */
+static const char *advice_for(const struct reader *r)
+{
+    size_t at = r->parser.problem_mark.index;
+    const char *context = r->parser.context == NULL ? "" : r->parser.context;
+    if (at < r->text.len && r->text.ptr[at] == '\t') {
+        return "; indent with spaces, not tabs";
+    }
+    if (strcmp(context, "while scanning an alias") == 0) {
+        return "; a text that starts with * stands in quotes";
+    }
+    return hf_slice_starts(hf_slice_from(r->text, at), HF_LITERAL("::"))
+               ? "; an address such as \"[::1]:8800\" stands in quotes"
+               : "";
+}
+
 static void report_syntax(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
@@ -50,9 +68,7 @@ static void report_syntax(struct reader *r)
         return;
     }
     struct hf_config_where where = where_at(r, p->problem_mark);
-    size_t at = p->problem_mark.index;
-    bool tab = at < r->text.len && r->text.ptr[at] == '\t';
-    const char *advice = tab ? "; indent with spaces, not tabs" : "";
+    const char *advice = advice_for(r);
     if (p->context == NULL) {
         hf_config_problem(r->b, &where, NULL, "not YAML: %s%s", problem, advice);
     } else {
@@ -162,10 +178,9 @@ static bool check_map_key(struct reader *r, const struct hf_config_value *map,
     }
     for (const struct hf_config_value *old = map->first; old != NULL; old = old->next) {
         if (hf_slice_eq(old->key, key->text)) {
-            hf_config_problem(r->b, &key->where, NULL,
-                              "%s is written twice, first at %u:%u; keep one",
-                              hf_config_shown(r->b, key->text), old->key_where.line,
-                              old->key_where.column);
+            hf_config_problem(
+                r->b, &key->where, NULL, "%s is written twice, first at %u:%u; keep one",
+                hf_config_shown(r->b, key->text), old->key_where.line, old->key_where.column);
             return false;
         }
     }
@@ -220,7 +235,8 @@ static struct hf_config_value *read_map(struct reader *r, struct hf_config_where
     return NULL;
 }
 
-/* Reads the node that starts with the event, and deletes the event. NULL when reading cannot go on. */
+/* Reads the node that starts with the event, and deletes the event. NULL when reading cannot go on.
+ */
 static struct hf_config_value *read_node(struct reader *r, yaml_event_t *event, unsigned depth)
 {
     struct hf_config_where where = where_at(r, event->start_mark);
