@@ -131,12 +131,6 @@ void hf_listener_accept(struct hf_listener *l);
 /* ---- stream.c: what plain and TLS streams share ---- */
 /* NULL on no memory, and fd is still the caller's. On the idle list, connecting. */
 struct stream *hf_stream_make(struct loop *loop, int fd);
-enum hf_status hf_stream_connect(struct hf_loop *loop, const struct hf_connect *how,
-                                 const struct hf_stream_handler *handler, void *owner,
-                                 struct hf_stream **stream);
-enum hf_status hf_stream_adopt(struct hf_loop *loop, struct hf_parcel *parcel,
-                               const struct hf_stream_handler *handler, void *owner,
-                               struct hf_stream **stream);
 /* An accepted or connected stream stands: watches it. False without memory for it. */
 bool hf_stream_watch(struct stream *s);
 void hf_stream_event(struct stream *s, uint32_t events);
@@ -169,6 +163,21 @@ size_t hf_stream_receive(struct stream *s, uint8_t *into, size_t room);
 bool hf_stream_can_send(const struct stream *s);
 void hf_stream_want_write(struct stream *s);
 
+/* The operations that plain and TLS share. */
+void hf_socket_pause(struct hf_stream *stream);
+void hf_socket_resume(struct hf_stream *stream);
+void hf_socket_close(struct hf_stream *stream);
+void hf_socket_abort(struct hf_stream *stream);
+void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress);
 extern const struct hf_stream_ops hf_plain_ops;
+
+/* ---- passage.c ---- */
+enum hf_status hf_stream_connect(struct hf_loop *loop, const struct hf_connect *how,
+                                 const struct hf_stream_handler *handler, void *owner,
+                                 struct hf_stream **stream);
+enum hf_status hf_stream_adopt(struct hf_loop *loop, struct hf_parcel *parcel,
+                               const struct hf_stream_handler *handler, void *owner,
+                               struct hf_stream **stream);
+struct hf_parcel *hf_socket_release(struct hf_stream *stream);
 
 #endif

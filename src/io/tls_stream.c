@@ -1,36 +1,622 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TLS over a stream. */
+/* TLS over a stream: OpenSSL between the stream's socket and its handler.
+ *
+ * Reading. The socket is read into a buffer of the loop's, 64 KiB at a time and, like a plain
+ * stream, not again after a short receive; OpenSSL takes its records from there, and several of
+ * them are gathered before one on_bytes. Outside hf_tls_work that buffer is empty: what could not
+ * be read yet moves to `raw`.
+ *
+ * Writing. OpenSSL never meets a full socket: a record that was made but not sent whole waits in
+ * `out`, and until it is gone sends take nothing. So at most two records' bytes were taken and not
+ * sent. */
 #include "io/tls_stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_MAX 16384 /* RFC 8446 5.1 */
+/* Only answers to a peer that asks again and again and does not read can come to so much. */
+#define OUT_MAX 131072
+#define LINGER HF_SECONDS(30)
+
+static struct tls_room *room_of(struct stream *s)
+{
+    return loop_of(s)->tls;
+}
+
+/* ---- failures -----------------------------------------------------------------------------------
+ */
+
+static void set_detail(struct stream_tls *tls, const char *before, const char *what)
+{
+    if (tls->detail == NULL && asprintf(&tls->detail, "%s%s", before, what) < 0) {
+        tls->detail = NULL;
+    }
+}
+
+const char *hf_tls_detail(const struct stream_tls *tls)
+{
+    return tls != NULL && tls->detail != NULL ? tls->detail : "TLS failed";
+}
+
+/* The words for what OpenSSL has on its list of errors. */
+static void set_detail_from_ssl(struct stream_tls *tls)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(error);
+    long verified = SSL_get_verify_result(tls->ssl);
+    if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
+        set_detail(tls, "certificate verify failed: ", X509_verify_cert_error_string(verified));
+    } else if (ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET && reason != NULL) {
+        set_detail(tls, "the peer refused: ", reason);
+    } else {
+        set_detail(tls, "", reason != NULL ? reason : "a record could not be made");
+    }
+}
+
+/* Turns OpenSSL's refusal into the stream's end. False when it only wants more bytes. */
+static bool fail_from_ssl(struct stream *s, int result)
+{
+    struct stream_tls *tls = s->tls;
+    int why = SSL_get_error(tls->ssl, result);
+    if (why == SSL_ERROR_WANT_READ) {
+        return false;
+    }
+    if (why == SSL_ERROR_ZERO_RETURN && s->state == STREAM_OPEN) {
+        hf_stream_fail(s, HF_END_TLS_NOTIFY, 0);
+    } else if (s->end == HF_END_FIN || why == SSL_ERROR_ZERO_RETURN) {
+        set_detail(tls, "", "the peer closed the connection during the TLS handshake");
+        s->end = (uint8_t)(s->state == STREAM_OPEN ? HF_END_TLS_TRUNCATED : HF_END_TLS_FAILED);
+        s->broken = true;
+    } else if (s->end == HF_END_KINDS) {
+        set_detail_from_ssl(tls);
+        hf_stream_fail(s, HF_END_TLS_FAILED, 0);
+    }
+    ERR_clear_error();
+    return true;
+}
+
+/* ---- records to and from the socket -------------------------------------------------------------
+ */
+
+static struct hf_slice out_left(const struct stream_tls *tls)
+{
+    return hf_slice(tls->out->bytes + tls->out_sent, tls->out->len - tls->out_sent);
+}
+
+/* Sends what the socket takes now. */
+static size_t send_now(struct stream *s, struct hf_slice bytes)
+{
+    ssize_t n;
+    do {
+        n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN) {
+        hf_stream_break(s, errno);
+    }
+    return n < 0 ? 0 : (size_t)n;
+}
+
+/* Sends records, in their order; what the socket does not take waits. False when too much waits. */
+static bool put_out(struct stream *s, struct hf_slice bytes)
+{
+    struct stream_tls *tls = s->tls;
+    if (!s->flush) {
+        bytes = hf_slice_from(bytes, send_now(s, bytes));
+    }
+    if (bytes.len == 0 || s->broken) {
+        return true;
+    }
+    if ((s->flush && out_left(tls).len + bytes.len > OUT_MAX) || !hf_unread_add(&tls->out, bytes)) {
+        return false;
+    }
+    if (!s->flush) {
+        s->flush = true;
+        s->short_turn = loop_of(s)->turn;
+    }
+    return true;
+}
+
+bool hf_tls_flush(struct stream *s)
+{
+    struct stream_tls *tls = s->tls;
+    tls->out_sent += (uint32_t)send_now(s, out_left(tls));
+    if (!s->broken && tls->out_sent < tls->out->len) {
+        s->short_turn = loop_of(s)->turn;
+        return false;
+    }
+    free(tls->out);
+    tls->out = NULL;
+    tls->out_sent = 0;
+    s->flush = false;
+    if (tls->shut_due && !s->broken) {
+        shutdown(s->fd, SHUT_WR);
+    }
+    return true;
+}
+
+static int bio_write(BIO *bio, const char *data, int len)
+{
+    struct stream *s = ((struct stream_tls *)BIO_get_data(bio))->stream;
+    struct tls_room *room = room_of(s);
+    BIO_clear_retry_flags(bio);
+    if (s->broken || len <= 0) {
+        /* The end is told where reading meets it; OpenSSL must stay able to read until then. */
+        return len;
+    }
+    if (room->gatherer == s) {
+        if ((size_t)len <= sizeof(room->out) - room->out_len) {
+            memcpy(room->out + room->out_len, data, (size_t)len);
+            room->out_len += (uint32_t)len;
+            return len;
+        }
+        room->gatherer = NULL;
+        if (!put_out(s, hf_slice(room->out, room->out_len))) {
+            return -1;
+        }
+    }
+    return put_out(s, hf_slice(data, (size_t)len)) ? len : -1;
+}
+
+static int take_in(struct hf_slice from, uint32_t *taken, char *out, int len)
+{
+    struct hf_slice part = hf_slice_first(hf_slice_from(from, *taken), (size_t)len);
+    memcpy(out, part.ptr, part.len);
+    *taken += (uint32_t)part.len;
+    return (int)part.len;
+}
+
+static int bio_read(BIO *bio, char *out, int len)
+{
+    struct stream_tls *tls = BIO_get_data(bio);
+    struct stream *s = tls->stream;
+    struct tls_room *room = room_of(s);
+    BIO_clear_retry_flags(bio);
+    if (tls->raw != NULL) {
+        int n = take_in(hf_slice(tls->raw->bytes, tls->raw->len), &tls->raw_taken, out, len);
+        if (tls->raw_taken == tls->raw->len) {
+            free(tls->raw);
+            tls->raw = NULL;
+            tls->raw_taken = 0;
+        }
+        return n;
+    }
+    if (room->reader == s && room->in_taken == room->in_len && s->readable && room->budget > 0) {
+        room->in_taken = 0;
+        room->in_len = (uint32_t)hf_stream_receive(s, room->in, room->budget);
+        room->budget -= room->in_len;
+    }
+    if (room->reader == s && room->in_taken < room->in_len) {
+        return take_in(hf_slice(room->in, room->in_len), &room->in_taken, out, len);
+    }
+    if (s->end == HF_END_KINDS) {
+        BIO_set_retry_read(bio);
+    }
+    return s->end == HF_END_FIN ? 0 : -1;
+}
+
+static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
+{
+    const struct stream_tls *tls = BIO_get_data(bio);
+    switch (command) {
+    case BIO_CTRL_FLUSH:
+        return 1;
+    case BIO_CTRL_EOF:
+        return tls != NULL && tls->stream->end == HF_END_FIN;
+    default:
+        return 0;
+    }
+}
+
+static BIO_METHOD *bio_method;
+
+/* Lives as long as the process. */
+static void make_bio_method(void)
+{
+    bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "holdfast stream");
+    if (bio_method != NULL) {
+        BIO_meth_set_read(bio_method, bio_read);
+        BIO_meth_set_write(bio_method, bio_write);
+        BIO_meth_set_ctrl(bio_method, bio_ctrl);
+    }
+}
+
+static BIO *bio_make(struct stream_tls *tls)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_bio_method);
+    BIO *bio = bio_method == NULL ? NULL : BIO_new(bio_method);
+    if (bio != NULL) {
+        BIO_set_data(bio, tls);
+        BIO_set_init(bio, 1);
+    }
+    return bio;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------
+ */
+
+static void linger_over(struct hf_timer *timer, hf_time now)
+{
+    hf_stream_kill(HF_CONTAINER(timer, struct stream_tls, linger)->stream);
+}
+
+static enum hf_status room_make(struct loop *loop)
+{
+    if (loop->tls == NULL) {
+        /* Not zeroed: pages that are not used stay with the kernel. */
+        loop->tls = malloc(sizeof(*loop->tls));
+        if (loop->tls == NULL) {
+            return HF_NO_MEMORY;
+        }
+        memset(loop->tls, 0, offsetof(struct tls_room, in));
+    }
+    return HF_OK;
+}
 
 enum hf_status hf_tls_attach(struct stream *s, const struct hf_tls_how *how)
 {
-    return HF_INVALID;
-}
-enum hf_status hf_tls_start(struct hf_stream *stream, const struct hf_tls_how *how)
-{
-    return HF_INVALID;
-}
-void hf_tls_work(struct stream *s) {}
-bool hf_tls_flush(struct stream *s)
-{
-    return true;
-}
-bool hf_tls_lingers(struct stream *s)
-{
-    return false;
-}
-void hf_tls_linger_event(struct stream *s, uint32_t events) {}
-void hf_tls_free(struct stream_tls *tls) {}
-bool hf_tls_has_more(const struct stream_tls *tls)
-{
-    return false;
-}
-const char *hf_tls_detail(const struct stream_tls *tls)
-{
-    return "";
-}
-enum hf_status hf_tls_move(struct stream *s)
-{
+    HF_ASSERT(s->tls == NULL);
+    enum hf_status status = room_make(loop_of(s));
+    if (status != HF_OK) {
+        return status;
+    }
+    struct stream_tls *tls = calloc(1, sizeof(*tls));
+    if (tls == NULL) {
+        return HF_NO_MEMORY;
+    }
+    tls->stream = s;
+    hf_timer_init(&tls->linger, linger_over);
+    status = hf_tls_session_new(how, &tls->ssl);
+    BIO *bio = status == HF_OK ? bio_make(tls) : NULL;
+    if (bio == NULL) {
+        hf_tls_free(tls);
+        return status == HF_OK ? HF_NO_MEMORY : status;
+    }
+    SSL_set_bio(tls->ssl, bio, bio);
+    tls->context = hf_tls_ref(how->tls);
+    s->tls = tls;
+    s->head.ops = &hf_tls_ops;
     return HF_OK;
 }
-void hf_tls_progress(const struct stream *s, struct hf_progress *progress) {}
+
+enum hf_status hf_tls_start(struct hf_stream *stream, const struct hf_tls_how *how)
+{
+    struct stream *s = (struct stream *)stream;
+    if (s->state != STREAM_OPEN || s->tls != NULL) {
+        return HF_INVALID;
+    }
+    enum hf_status status = hf_tls_attach(s, how);
+    if (status != HF_OK) {
+        return status;
+    }
+    hf_stream_become(s, STREAM_HANDSHAKE);
+    s->told_open = false;
+    s->again = false;
+    if (loop_of(s)->lender != s) {
+        s->tls->raw = s->unread;
+        s->unread = NULL;
+    }
+    hf_stream_ready(s);
+    return HF_OK;
+}
+
+void hf_tls_free(struct stream_tls *tls)
+{
+    if (tls != NULL) {
+        SSL_free(tls->ssl);
+        hf_tls_unref(tls->context);
+        free(tls->raw);
+        free(tls->out);
+        free(tls->detail);
+        free(tls);
+    }
+}
+
+enum hf_status hf_tls_move(struct stream *s)
+{
+    enum hf_status status = room_make(loop_of(s));
+    if (status == HF_OK) {
+        s->tls->stream = s;
+    }
+    return status;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------
+ */
+
+bool hf_tls_has_more(const struct stream_tls *tls)
+{
+    return tls->raw != NULL || SSL_pending(tls->ssl) > 0;
+}
+
+static void begin_reading(struct stream *s, size_t budget)
+{
+    struct tls_room *room = room_of(s);
+    room->reader = s;
+    room->budget = budget;
+    room->in_taken = 0;
+    room->in_len = 0;
+}
+
+/* Before any callback: what is left of the loop's buffer goes with the stream. */
+static void end_reading(struct stream *s)
+{
+    struct tls_room *room = room_of(s);
+    room->reader = NULL;
+    struct hf_slice left = hf_slice(room->in + room->in_taken, room->in_len - room->in_taken);
+    if (left.len > 0 && !hf_unread_add(&s->tls->raw, left)) {
+        hf_stream_fail(s, HF_END_ERRNO, ENOMEM);
+    }
+}
+
+/* RFC 8446 6.1: close_notify comes before the end of our direction. */
+static void notify_end(struct stream *s)
+{
+    struct stream_tls *tls = s->tls;
+    if (!tls->notify_sent && !s->broken) {
+        tls->notify_sent = true;
+        ERR_clear_error();
+        SSL_shutdown(tls->ssl);
+        ERR_clear_error();
+    }
+}
+
+/* FIN behind the records that wait. */
+static void end_direction(struct stream *s)
+{
+    if (s->flush) {
+        s->tls->shut_due = true;
+    } else {
+        shutdown(s->fd, SHUT_WR);
+    }
+}
+
+/* True when the stream is open and may be read on. */
+static bool work_handshake(struct stream *s)
+{
+    begin_reading(s, HF_STREAM_UNREAD_MAX);
+    ERR_clear_error();
+    int result = SSL_do_handshake(s->tls->ssl);
+    bool failed = result != 1 && fail_from_ssl(s, result);
+    end_reading(s);
+    if (failed || s->end != HF_END_KINDS) {
+        hf_stream_report_end(s);
+        return false;
+    }
+    if (result != 1) {
+        if (s->readable) {
+            hf_stream_ready(s);
+        }
+        return false;
+    }
+    if (!hf_stream_report_open(s)) {
+        return false;
+    }
+    if (s->shut && !s->tls->notify_sent) {
+        notify_end(s);
+        end_direction(s);
+    }
+    return true;
+}
+
+/* Fills the loop's buffer behind the unread bytes with what can be decrypted; returns its length.
+ */
+static size_t read_records(struct stream *s, size_t had)
+{
+    uint8_t *buffer = loop_of(s)->buffer;
+    SSL *ssl = s->tls->ssl;
+    size_t len = had;
+    begin_reading(s, HF_STREAM_UNREAD_MAX - had);
+    while (len < HF_STREAM_UNREAD_MAX && s->end == HF_END_KINDS) {
+        size_t n = 0;
+        ERR_clear_error();
+        int result = SSL_read_ex(ssl, buffer + len, HF_STREAM_UNREAD_MAX - len, &n);
+        if (result != 1) {
+            fail_from_ssl(s, result);
+            break;
+        }
+        len += n;
+        const struct tls_room *room = room_of(s);
+        if (!s->readable && room->in_taken == room->in_len && !hf_tls_has_more(s->tls)) {
+            break;
+        }
+    }
+    end_reading(s);
+    return len;
+}
+
+void hf_tls_work(struct stream *s)
+{
+    if (s->state == STREAM_HANDSHAKE && !work_handshake(s)) {
+        return;
+    }
+    if (s->state != STREAM_OPEN || s->paused) {
+        return;
+    }
+    size_t had = hf_stream_gather(s);
+    size_t len = read_records(s, had);
+    bool ended = s->end != HF_END_KINDS;
+    if (len > had || (had > 0 && (s->again || ended))) {
+        if (!hf_stream_offer(s, had, len)) {
+            return;
+        }
+    }
+    if (s->paused) {
+        return;
+    }
+    if (s->end != HF_END_KINDS) {
+        hf_stream_report_end(s);
+    } else if (s->readable || hf_tls_has_more(s->tls)) {
+        hf_stream_ready(s);
+    }
+}
+
+/* ---- writing ------------------------------------------------------------------------------------
+ */
+
+struct cursor {
+    const struct hf_slice *parts;
+    size_t count;
+    struct hf_slice part; /* what is left of the first */
+};
+
+static void skip_empty(struct cursor *c)
+{
+    while (c->part.len == 0 && c->count > 1) {
+        c->parts++;
+        c->count--;
+        c->part = c->parts[0];
+    }
+}
+
+/* The bytes of the next record. Small parts are joined, so that a frame's head and payload are one.
+ */
+static struct hf_slice next_record(struct cursor *c, uint8_t *joined)
+{
+    skip_empty(c);
+    if (c->part.len >= RECORD_MAX || c->count == 1) {
+        struct hf_slice whole = hf_slice_first(c->part, RECORD_MAX);
+        c->part = hf_slice_from(c->part, whole.len);
+        return whole;
+    }
+    size_t len = 0;
+    while (len < RECORD_MAX && c->part.len > 0) {
+        struct hf_slice piece = hf_slice_first(c->part, RECORD_MAX - len);
+        memcpy(joined + len, piece.ptr, piece.len);
+        len += piece.len;
+        c->part = hf_slice_from(c->part, piece.len);
+        skip_empty(c);
+    }
+    return hf_slice(joined, len);
+}
+
+static bool write_record(struct stream *s, struct hf_slice bytes)
+{
+    size_t n = 0;
+    ERR_clear_error();
+    int result = SSL_write_ex(s->tls->ssl, bytes.ptr, bytes.len, &n);
+    if (result == 1 && n == bytes.len) {
+        return true;
+    }
+    set_detail_from_ssl(s->tls);
+    ERR_clear_error();
+    hf_stream_fail(s, HF_END_TLS_FAILED, 0);
+    hf_stream_ready(s);
+    return false;
+}
+
+/* Makes up to two records and sends them with one call. Returns the bytes in them. */
+static size_t send_records(struct stream *s, struct cursor *c, size_t left)
+{
+    struct tls_room *room = room_of(s);
+    size_t taken = 0;
+    room->out_len = 0;
+    room->gatherer = left > RECORD_MAX ? s : NULL;
+    for (int i = 0; i < 2 && taken < left && !s->broken; i++) {
+        struct hf_slice bytes = next_record(c, room->joined);
+        if (!write_record(s, bytes)) {
+            break;
+        }
+        taken += bytes.len;
+    }
+    if (room->gatherer == s) {
+        room->gatherer = NULL;
+        if (!put_out(s, hf_slice(room->out, room->out_len))) {
+            hf_stream_break(s, ENOMEM);
+        }
+    }
+    return taken;
+}
+
+static size_t tls_send(struct hf_stream *stream, const struct hf_slice *parts, size_t count)
+{
+    struct stream *s = (struct stream *)stream;
+    struct cursor c = {parts, count, parts[0]};
+    size_t total = 0;
+    size_t taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += parts[i].len;
+    }
+    if (total == 0 || !hf_stream_can_send(s)) {
+        return 0;
+    }
+    while (taken < total && !s->flush && !s->broken) {
+        taken += send_records(s, &c, total - taken);
+    }
+    if (taken < total && !s->broken) {
+        /* Not hf_stream_want_write: this send may not have met the socket, so an event of this turn
+         * that says it is writable is to be believed. */
+        s->want_write = true;
+    }
+    return taken;
+}
+
+static void tls_shut(struct hf_stream *stream)
+{
+    struct stream *s = (struct stream *)stream;
+    if (s->shut) {
+        return;
+    }
+    s->shut = true;
+    s->want_write = false;
+    if (s->state == STREAM_OPEN || s->state == STREAM_ENDED) {
+        notify_end(s);
+        end_direction(s);
+    }
+}
+
+/* ---- closing ------------------------------------------------------------------------------------
+ */
+
+bool hf_tls_lingers(struct stream *s)
+{
+    if (s->state == STREAM_OPEN || s->state == STREAM_ENDED) {
+        notify_end(s);
+    }
+    if (!s->flush || s->broken || s->state < STREAM_HANDSHAKE) {
+        return false;
+    }
+    hf_stream_become(s, STREAM_LINGERING);
+    free(s->unread);
+    s->unread = NULL;
+    hf_timer_set(s->head.loop, &s->tls->linger, s->head.loop->now + LINGER);
+    return true;
+}
+
+void hf_tls_linger_event(struct stream *s, uint32_t events)
+{
+    bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    if (gone || ((events & EPOLLOUT) != 0 && hf_tls_flush(s)) || s->broken) {
+        hf_stream_kill(s);
+    }
+}
+
+void hf_tls_progress(const struct stream *s, struct hf_progress *progress)
+{
+    const struct stream_tls *tls = s->tls;
+    if (tls->out != NULL) {
+        progress->unsent += out_left(tls).len;
+        progress->unacked += out_left(tls).len;
+    }
+    if (tls->raw != NULL) {
+        progress->unread += tls->raw->len - tls->raw_taken;
+    }
+    progress->unread += (uint64_t)SSL_pending(tls->ssl);
+}
+
+const struct hf_stream_ops hf_tls_ops = {
+    .send = tls_send,
+    .pause = hf_socket_pause,
+    .resume = hf_socket_resume,
+    .shut = tls_shut,
+    .close = hf_socket_close,
+    .abort = hf_socket_abort,
+    .progress = hf_socket_progress,
+    .start_tls = hf_tls_start,
+    .release = hf_socket_release,
+};

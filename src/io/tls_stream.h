@@ -16,10 +16,8 @@ struct stream_tls {
     uint32_t raw_taken;     /* ... of which so many were */
     uint32_t out_sent;      /* of out, so many were sent */
     struct unread *out;     /* records that the socket did not take; sends take nothing while there are any */
-    bool eof;               /* FIN came */
     bool notify_sent;
     bool shut_due;          /* FIN is due behind out */
-    int error;              /* errno of a receive that failed */
     char *detail;           /* of a failure; NULL when there was no memory for it */
     struct hf_timer linger;
 };
@@ -30,16 +28,17 @@ struct tls_room {
     size_t budget;          /* bytes it may still receive in this go */
     uint32_t in_taken;
     uint32_t in_len;
-    bool gathering;         /* records are put to `out` instead of being sent one by one */
+    struct stream *gatherer; /* its records are put to `out` instead of being sent one by one */
     uint32_t out_len;
     uint8_t in[HF_STREAM_UNREAD_MAX];
     uint8_t out[2 * (16384 + 512)];
     uint8_t joined[16384];  /* small parts of one send become one record */
 };
 
-/* tls.c: a new SSL for this side. NULL on no memory. */
-SSL *hf_tls_session_new(const struct hf_tls_how *how);
+/* tls.c: a new SSL for this side. HF_INVALID when the name cannot be a host's. */
+enum hf_status hf_tls_session_new(const struct hf_tls_how *how, SSL **session);
 
+/* ---- tls_stream.c ---- */
 /* Attaches TLS to a stream that has none: no byte moves. */
 enum hf_status hf_tls_attach(struct stream *s, const struct hf_tls_how *how);
 enum hf_status hf_tls_start(struct hf_stream *stream, const struct hf_tls_how *how);
