@@ -457,6 +457,14 @@ void hf_log_ms(struct hf_log_line *line, const char *key, int64_t microseconds)
     }
 }
 
+void hf_log_null(struct hf_log_line *line, const char *key)
+{
+    if (line->log != NULL) {
+        add_key(&line->text, line->json, key);
+        (void)hf_buffer_add_text(&line->text, line->json ? "null" : "-");
+    }
+}
+
 void hf_log_bool(struct hf_log_line *line, const char *key, bool value)
 {
     if (line->log != NULL) {

@@ -47,13 +47,15 @@ struct hf_log_line {
 };
 /* event is two or three words, "ws auth", "ws end", "config reload": the name people search for. */
 void hf_log_begin(struct hf_log_line *line, struct hf_log *log, enum hf_log_level level, hf_wall wall, const char *event);
-/* Keys are lower case with underscores; values are escaped (text form: quoted when they hold space, quote,
- * backslash, = or controls). */
+/* Keys are lower case with underscores; values are escaped (text form: quoted when they are empty or
+ * hold space, quote, backslash, = or anything but printable ASCII). */
 void hf_log_text(struct hf_log_line *line, const char *key, struct hf_slice value);
 void hf_log_cstr(struct hf_log_line *line, const char *key, const char *value);
 void hf_log_number(struct hf_log_line *line, const char *key, int64_t value);
 /* Milliseconds with up to three decimals from microseconds. */
 void hf_log_ms(struct hf_log_line *line, const char *key, int64_t microseconds);
+/* A value that is not known: null in JSON, - in text. */
+void hf_log_null(struct hf_log_line *line, const char *key);
 void hf_log_bool(struct hf_log_line *line, const char *key, bool value);
 void hf_log_end(struct hf_log_line *line);
 /* A plain sentence: event plus one `message` field. */

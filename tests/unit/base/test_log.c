@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ static void add_every_kind(struct hf_log *log)
     hf_log_ms(&line, "tiny_ms", 50);
     hf_log_bool(&line, "resumed", true);
     hf_log_bool(&line, "tls", false);
+    hf_log_null(&line, "unknown_ms");
     hf_log_end(&line);
 }
 
@@ -95,7 +97,7 @@ static void a_text_line_reads_as_documented(void **state)
     assert_slice(read_all(f),
                  "2026-01-31T12:00:00.007Z info ws open route=/ws/ agent=\"a \\\"b\\\"\\n\" "
                  "least=-9223372036854775808 zero=0 rtt_ms=1.5 whole_ms=24000 fine_ms=-1.001 "
-                 "tiny_ms=0.05 resumed=true tls=false\n");
+                 "tiny_ms=0.05 resumed=true tls=false unknown_ms=-\n");
 }
 
 static void a_json_line_is_one_object(void **state)
@@ -108,7 +110,7 @@ static void a_json_line_is_one_object(void **state)
                  "{\"time\":\"2026-01-31T12:00:00.007Z\",\"level\":\"info\",\"event\":\"ws open\","
                  "\"route\":\"/ws/\",\"agent\":\"a \\\"b\\\"\\n\",\"least\":-9223372036854775808,"
                  "\"zero\":0,\"rtt_ms\":1.5,\"whole_ms\":24000,\"fine_ms\":-1.001,\"tiny_ms\":0.05,"
-                 "\"resumed\":true,\"tls\":false}\n");
+                 "\"resumed\":true,\"tls\":false,\"unknown_ms\":null}\n");
 }
 
 static void a_text_value_is_quoted_only_where_a_reader_could_be_misled(void **state)
@@ -247,23 +249,28 @@ static void a_reopened_log_writes_to_the_new_file_and_the_old_lines_stay_in_the_
     assert_slice(read_all(f), "2026-01-31T12:00:00.000Z info x message=old\n");
 }
 
+static int next_descriptor(void)
+{
+    int fd = dup(STDERR_FILENO);
+    (void)close(fd);
+    return fd;
+}
+
 static void a_reopen_that_fails_keeps_the_old_file(void **state)
 {
     struct fixture *f = *state;
     open_log(f, HF_LOG_TEXT);
     assert_int_equal(unlink(f->path), 0);
     assert_int_equal(mkdir(f->path, 0700), 0);
-    int before = dup(STDERR_FILENO);
-    (void)close(before);
+    int before = next_descriptor();
     assert_int_equal(hf_log_reopen(f->log), HF_INVALID);
-    int behind = dup(STDERR_FILENO);
-    (void)close(behind);
-    assert_int_equal(behind, before); /* no descriptor leaked */
+    assert_int_equal(next_descriptor(), before);
     hf_log_say(f->log, HF_LOG_INFO, NOON, "x", "1");
     hf_log_flush(f->log);
     assert_true(hf_log_lost(f->log) == 0);
     assert_int_equal(rmdir(f->path), 0);
     assert_int_equal(hf_log_reopen(f->log), HF_OK);
+    assert_int_equal(next_descriptor(), before);
 }
 
 static void a_path_that_cannot_be_opened_has_a_status(void **state)
@@ -340,6 +347,63 @@ static void a_pipe_that_nobody_reads_blocks_nobody_and_loses_only_what_is_too_mu
     (void)close(fd);
 }
 
+/* Standard error is shared with other processes and stays blocking. */
+static void a_standard_error_that_nobody_reads_blocks_nobody(void **state)
+{
+    struct fixture *f = *state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    int saved = dup(STDERR_FILENO);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    enum hf_status status = hf_log_open(NULL, HF_LOG_TEXT, HF_LOG_INFO, &f->log);
+    uint64_t lines = 0;
+    for (; status == HF_OK && lines < 5000; lines++) { /* more than the 64 KiB of a pipe */
+        hf_log_say(f->log, HF_LOG_INFO, NOON, "x", "1");
+    }
+    hf_log_flush(f->log);
+    uint8_t bytes[43];
+    ssize_t n = read(ends[0], bytes, sizeof(bytes));
+    (void)dup2(saved, STDERR_FILENO);
+    (void)close(saved);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(status, HF_OK);
+    assert_int_equal(lines, 5000);
+    assert_true(hf_log_lost(f->log) == 0);
+    assert_slice(hf_slice(bytes, (size_t)n), "2026-01-31T12:00:00.000Z info x message=1\n2");
+    assert_int_equal(hf_log_reopen(f->log), HF_OK);
+    /* What is left goes nowhere, not into the output of the tests. */
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    saved = dup(STDERR_FILENO);
+    (void)dup2(null, STDERR_FILENO);
+    hf_log_close(f->log);
+    f->log = NULL;
+    (void)dup2(saved, STDERR_FILENO);
+    (void)close(saved);
+    (void)close(null);
+}
+
+/* A limit on the size of files stands for a disk that fills up in the middle of a line. */
+static void a_line_cut_by_a_full_disk_does_not_spoil_the_next_one(void **state)
+{
+    struct fixture *f = *state;
+    open_log(f, HF_LOG_TEXT);
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    hf_log_say(f->log, HF_LOG_INFO, NOON, "x", "1");
+    hf_log_say(f->log, HF_LOG_INFO, NOON, "x", "2");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){60, old.rlim_max}), 0);
+    hf_log_flush(f->log);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_true(hf_log_lost(f->log) == 1);
+    hf_log_say(f->log, HF_LOG_INFO, NOON, "x", "3");
+    hf_log_flush(f->log);
+    assert_slice(read_all(f), "2026-01-31T12:00:00.000Z info x message=1\n"
+                              "2026-01-31T12:00:0\n"
+                              "2026-01-31T12:00:00.000Z warning log dropped lines=1\n"
+                              "2026-01-31T12:00:00.000Z info x message=3\n");
+}
+
 static void a_broken_pipe_loses_lines_and_stops_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -409,6 +473,7 @@ static void lines_of_many_threads_never_mix_and_none_is_lost(void **state)
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         T(a_text_line_reads_as_documented),
@@ -424,6 +489,8 @@ int main(void)
         T(a_path_that_cannot_be_opened_has_a_status),
         T(a_full_disk_loses_lines_counts_them_and_stops_nobody),
         T(a_pipe_that_nobody_reads_blocks_nobody_and_loses_only_what_is_too_much),
+        T(a_standard_error_that_nobody_reads_blocks_nobody),
+        T(a_line_cut_by_a_full_disk_does_not_spoil_the_next_one),
         T(a_broken_pipe_loses_lines_and_stops_nobody),
         T(lines_of_many_threads_never_mix_and_none_is_lost),
     };

@@ -51,6 +51,8 @@ static void a_percent_encoded_name_hides_nothing(void **state)
 static void semicolons_separate_pairs_as_well(void **state)
 {
     assert_redacted("/ws?a=1;token=abc;b=2", "/ws?a=1;token=***;b=2");
+    assert_redacted("/ws?flag;token=abc", "/ws?flag;token=***");
+    assert_redacted("/ws?;token=abc", "/ws?;token=***");
     assert_redacted("/ws?a=1&amp;token=abc", "/ws?a=1&amp;token=***");
     assert_redacted("/ws?token=abc;key=def&sig=x", "/ws?token=***;key=***&sig=***");
 }

@@ -2,6 +2,8 @@
 /* Borrowed bytes. */
 #include "test_unit.h"
 
+#include <stdlib.h>
+
 static struct hf_slice of(const char *text)
 {
     return hf_slice_of(text);
@@ -74,6 +76,18 @@ static void find_and_search_give_the_first_place_or_the_length(void **state)
     assert_int_equal(hf_slice_search(hf_slice(NULL, 0), of("a")), 0);
 }
 
+/* The text ends where its memory ends, so that one byte too far is seen by the sanitizer. */
+static void a_search_does_not_read_beyond_the_text(void **state)
+{
+    uint8_t *text = malloc(3);
+    assert_non_null(text);
+    memcpy(text, "xxa", 3);
+    assert_int_equal(hf_slice_search(hf_slice(text, 3), of("ab")), 3);
+    assert_int_equal(hf_slice_search(hf_slice(text, 3), of("xxab")), 3);
+    assert_int_equal(hf_slice_search(hf_slice(text, 3), of("xa")), 1);
+    free(text);
+}
+
 static void trimming_takes_spaces_and_tabs_and_no_other_byte(void **state)
 {
     assert_slice(hf_slice_trim(of(" \t a b\t ")), "a b");
@@ -129,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_prefix_or_suffix_longer_than_the_text_does_not_match),
         cmocka_unit_test(cutting_beyond_the_end_gives_what_there_is),
         cmocka_unit_test(find_and_search_give_the_first_place_or_the_length),
+        cmocka_unit_test(a_search_does_not_read_beyond_the_text),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_and_no_other_byte),
         cmocka_unit_test(pieces_come_in_order_and_empty_ones_between_separators_count),
         cmocka_unit_test(a_number_is_digits_only_and_at_most_the_maximum),
