@@ -80,8 +80,7 @@ struct hf_config_build {
     size_t problems;
     bool no_memory;
     const char *file; /* for messages: the file's name, or "holdfast serve" when there is none */
-    struct hf_config_route_build
-        base; /* the top level; its marks are those of the global keys too */
+    struct hf_config_route_build base;          /* the top level; marks global keys too */
     struct hf_config_where *listen_where;       /* one for each of config->listens */
     bool *listen_own_tls;                       /* the entry says `tls`, even if as an empty list */
     const struct hf_config_value *routes_value; /* NULL: no `routes` in the file */

@@ -18,7 +18,7 @@ enum hf_status hf_config_help(struct hf_buffer *out)
     for (size_t i = 0; i < hf_config_key_count; i++) {
         const struct hf_config_key *key = &hf_config_keys[i];
         char flag[HF_CONFIG_NAME_MAX];
-        if (key->file_only || key->scope == HF_SCOPE_ROUTE) {
+        if (hf_config_key_is_file_only(key)) {
             continue;
         }
         hf_config_key_form(key, HF_FORM_FLAG, flag);

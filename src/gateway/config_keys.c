@@ -351,7 +351,7 @@ const struct hf_config_key *hf_config_key_by_form(struct hf_slice text, enum hf_
     for (size_t i = 0; i < hf_config_key_count; i++) {
         char name[HF_CONFIG_NAME_MAX];
         hf_config_key_form(&hf_config_keys[i], form, name);
-        if (hf_config_keys[i].scope != HF_SCOPE_ROUTE && hf_slice_eq(hf_slice_of(name), text)) {
+        if (hf_slice_eq(hf_slice_of(name), text)) {
             return &hf_config_keys[i];
         }
     }

@@ -82,7 +82,12 @@ bool hf_config_group_is_known(struct hf_slice name);
 enum hf_config_form { HF_FORM_KEY, HF_FORM_FLAG, HF_FORM_VARIABLE };
 void hf_config_key_form(const struct hf_config_key *key, enum hf_config_form form,
                         char text[HF_CONFIG_NAME_MAX]);
-/* The row whose flag or variable this is, file-only ones included; NULL when there is none. */
+/* True for what has no flag and no variable. */
+static inline bool hf_config_key_is_file_only(const struct hf_config_key *key)
+{
+    return key->file_only || key->scope == HF_SCOPE_ROUTE;
+}
+/* The row whose flag or variable this would be, file-only ones included; NULL when there is none. */
 const struct hf_config_key *hf_config_key_by_form(struct hf_slice text, enum hf_config_form form);
 /* The name nearest to text by edit distance: a key or group that may stand where text stands
  * (in_route: in an entry of `routes`), a flag, or a variable. */

@@ -7,9 +7,12 @@
 #define WS_ENABLED "WS_RATE_LIMIT_ENABLED"
 #define WS_LIMIT "WS_MAX_MESSAGES_PER_MINUTE"
 #define WS_LIMIT_DEFAULT 1000
+#define LABEL_MAX 128 /* bytes */
 
-static char *scratch_text(struct hf_config_build *b, struct hf_slice text)
+/* A name for messages: cut, since a stranger's word may be long. */
+static char *label_of(struct hf_config_build *b, struct hf_slice text)
 {
+    text = hf_slice_first(text, LABEL_MAX);
     char *copy = hf_config_scratch(b, text.len + 1);
     if (copy != NULL && text.len > 0) {
         memcpy(copy, text.ptr, text.len);
@@ -41,6 +44,13 @@ static struct hf_config_value *value_of(struct hf_config_build *b, const struct 
     return value;
 }
 
+static void refuse_file_only(struct hf_config_build *b, const struct hf_config_where *where,
+                             const struct hf_config_key *key)
+{
+    hf_config_problem(b, where, NULL, "can only be set in the file, as %s%s", key->name,
+                      key->scope == HF_SCOPE_ROUTE ? " in an entry of routes" : "");
+}
+
 /* ---- environment ------------------------------------------------------------------------------
  */
 
@@ -70,8 +80,8 @@ static void apply_variable(struct hf_config_build *b, const struct hf_config_key
                            const char *name, struct hf_slice text)
 {
     struct hf_config_where where = {.label = name, .rank = HF_RANK_ENVIRONMENT};
-    if (key->file_only) {
-        hf_config_problem(b, &where, NULL, "can only be set in the file, as %s", key->name);
+    if (hf_config_key_is_file_only(key)) {
+        refuse_file_only(b, &where, key);
         return;
     }
     struct hf_config_value *value = value_of(b, key, where, text);
@@ -137,7 +147,7 @@ void hf_config_apply_environment(struct hf_config_build *b, const char *const *e
             hf_slice_eq(name, HF_LITERAL("HOLDFAST_CONFIG"))) {
             continue;
         }
-        char *copy = scratch_text(b, name);
+        char *copy = label_of(b, name);
         const struct hf_config_key *key = hf_config_key_by_form(name, HF_FORM_VARIABLE);
         if (copy == NULL) {
             return;
@@ -161,7 +171,7 @@ struct flags {
 
 static void refuse_flag(struct hf_config_build *b, struct hf_slice flag)
 {
-    struct hf_config_where where = {.label = scratch_text(b, flag), .rank = HF_RANK_FLAG};
+    struct hf_config_where where = {.label = label_of(b, flag), .rank = HF_RANK_FLAG};
     char nearest[HF_CONFIG_NAME_MAX];
     if (where.label == NULL) {
         return;
@@ -208,13 +218,13 @@ static const char *value_word(struct flags *f, const struct hf_config_key *key)
 static void read_known_flag(struct flags *f, const struct hf_config_key *key, struct hf_slice flag,
                             struct hf_slice word)
 {
-    const char *label = scratch_text(f->b, flag);
+    const char *label = label_of(f->b, flag);
     struct hf_config_where where = {.label = label, .rank = HF_RANK_FLAG};
     if (label == NULL) {
         return;
     }
-    if (key->file_only) {
-        hf_config_problem(f->b, &where, NULL, "can only be set in the file, as %s", key->name);
+    if (hf_config_key_is_file_only(key)) {
+        refuse_file_only(f->b, &where, key);
         (void)(flag.len == word.len && value_word(f, key) != NULL);
         return;
     }
@@ -241,7 +251,7 @@ static bool read_negated_flag(struct flags *f, struct hf_slice word)
     }
     (void)snprintf(name, sizeof name, "--%.*s", HF_SLICE_ARG(hf_slice_from(word, 5)));
     const struct hf_config_key *key = hf_config_key_by_form(hf_slice_of(name), HF_FORM_FLAG);
-    char *label = scratch_text(f->b, word);
+    char *label = label_of(f->b, word);
     if (key == NULL || key->type != HF_KEY_BOOL || label == NULL) {
         return false;
     }

@@ -65,11 +65,13 @@ static bool set_bool(const struct setting *s)
 
 static bool set_count(const struct setting *s)
 {
+    struct hf_slice text = s->value->text;
     uint64_t n;
-    if (!hf_slice_number(s->value->text, UINT64_MAX, &n)) {
+    bool digits = is_bare_number(text) && hf_slice_find(text, '.') == text.len;
+    if (!digits) {
         return refuse(s, "is not a whole number");
     }
-    if (!in_range(s->key, n)) {
+    if (!hf_slice_number(text, UINT64_MAX, &n) || !in_range(s->key, n)) {
         return refuse(s, "is out of range");
     }
     if (s->key->type == HF_KEY_INT) {
@@ -144,12 +146,12 @@ static bool set_mode(const struct setting *s)
     struct hf_slice text = s->value->text;
     uint32_t mode = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '7' || text.len > 4) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '7') {
             return refuse(s, "is not octal");
         }
-        mode = mode * 8 + (uint32_t)(text.ptr[i] - '0');
+        mode = (mode * 8 + (uint32_t)(text.ptr[i] - '0')) & 07777777;
     }
-    if (text.len == 0 || !in_range(s->key, mode)) {
+    if (text.len > 8 || !in_range(s->key, mode)) {
         return refuse(s, "is out of range");
     }
     *(uint32_t *)s->field = mode;

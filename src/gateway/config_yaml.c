@@ -94,7 +94,7 @@ static void refuse_marks(struct reader *r, const yaml_event_t *event, const yaml
     struct hf_config_where where = where_at(r, event->start_mark);
     if (anchor != NULL) {
         hf_config_problem(r->b, &where, NULL,
-                          "the anchor &%s is not supported; what routes share goes to the top "
+                          "the anchor &%.64s is not supported; what routes share goes to the top "
                           "level, routes inherit it",
                           (const char *)anchor);
     }
@@ -125,7 +125,7 @@ static struct hf_config_value *read_alias(struct reader *r, const yaml_event_t *
 {
     struct hf_config_where where = where_at(r, event->start_mark);
     hf_config_problem(r->b, &where, NULL,
-                      "the alias *%s is not supported; what routes share goes to the top level, "
+                      "the alias *%.64s is not supported; what routes share goes to the top level, "
                       "routes inherit it",
                       (const char *)event->data.alias.anchor);
     return hf_config_value_new(r->b, HF_VALUE_BROKEN, where);

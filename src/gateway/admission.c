@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may come in: the rules a request passes between its head and the backend, in this order: well-formed upgrade, total rate,
+ * route, host, origin, extensions, rates and connections by route and address, authentication, rates and connections by
+ * principal. The first that says no makes the refusal. */
+#include "gateway/opening.h"
+
+#include "base/redact.h"
+#include "http/url.h"
+#include "policy/access.h"
+#include "ws/extension.h"
+#include "ws/handshake.h"
+
+#include <stdlib.h>
+
+/* ---- the client's address ---------------------------------------------------------------------------------- */
+
+bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16])
+{
+    static const uint8_t none[16];
+    const struct hf_config *config = o->runtime->config;
+    if (memcmp(address, none, sizeof(none)) == 0) {
+        return true; /* a Unix socket: who may connect is the file's permission */
+    }
+    for (size_t i = 0; i < config->trusted_proxy_count; i++) {
+        if (hf_block_contains(&config->trusted_proxies[i], address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The address a member of Forwarded names with for=, or the whole member of X-Forwarded-For. */
+static bool member_address(struct hf_slice member, bool forwarded, uint8_t address[16])
+{
+    if (!forwarded) {
+        return hf_ip_parse(hf_slice_trim(member), address);
+    }
+    struct hf_slice pair;
+    while (hf_slice_next(&member, ';', &pair)) { /* RFC 7239 section 4 */
+        struct hf_slice name;
+        struct hf_slice value = hf_slice_trim(pair);
+        if (!hf_slice_next(&value, '=', &name) || !hf_slice_eq_nocase(hf_slice_trim(name), HF_LITERAL("for"))) {
+            continue;
+        }
+        value = hf_slice_trim(value);
+        if (value.len >= 2 && value.ptr[0] == '"') {
+            value = hf_slice(value.ptr + 1, value.len - 2);
+        }
+        return hf_ip_parse(value, address);
+    }
+    return false;
+}
+
+/* Walks the list of proxies from the nearest: the first address that is not trusted is the client's. */
+#define HOPS_MAX 64
+static bool client_of_list(const struct hf_opening *o, const char *name, uint8_t address[16])
+{
+    bool forwarded = name[0] == 'F';
+    struct hf_slice hops[HOPS_MAX];
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    size_t count = 0;
+    while (hf_head_next_member(o->head, name, &cursor, &member)) {
+        hops[count % HOPS_MAX] = member;
+        count++;
+    }
+    bool found = false;
+    for (size_t i = 0; i < count && i < HOPS_MAX; i++) {
+        uint8_t hop[16];
+        if (!member_address(hops[(count - 1 - i) % HOPS_MAX], forwarded, hop)) {
+            break;
+        }
+        memcpy(address, hop, sizeof(hop));
+        found = true;
+        if (!hf_opening_trusts(o, hop)) {
+            break;
+        }
+    }
+    return found;
+}
+
+/* Headers that name the client are believed from trusted addresses only. */
+static void believe_proxies(struct hf_opening *o)
+{
+    uint8_t address[16];
+    const struct hf_slice *cf;
+    if (o->runtime->config->trusted_proxy_count == 0 || !hf_opening_trusts(o, o->peer)) {
+        return;
+    }
+    if (client_of_list(o, "X-Forwarded-For", address) || client_of_list(o, "Forwarded", address) ||
+        ((cf = hf_head_find(o->head, "CF-Connecting-IP")) != NULL && hf_ip_parse(*cf, address))) {
+        memcpy(o->front, o->peer, sizeof(o->front));
+        memcpy(o->peer, address, sizeof(address));
+        o->peer_port = 0;
+        o->behind_proxy = true;
+    }
+}
+
+/* ---- logging ------------------------------------------------------------------------------------------------- */
+
+static void log_auth(struct hf_opening *o, const char *result, const char *subject, const char *reason)
+{
+    struct hf_log_line line;
+    char peer[46];
+    hf_ip_text(o->peer, peer);
+    hf_log_begin(&line, o->worker->gateway->log, HF_LOG_INFO, o->worker->loop->wall, "ws auth");
+    hf_log_number(&line, "id", (int64_t)o->id);
+    hf_log_cstr(&line, "result", result);
+    hf_log_cstr(&line, "subject", subject);
+    hf_log_cstr(&line, "reason", reason);
+    hf_log_cstr(&line, "address", peer);
+    hf_log_cstr(&line, "route", o->identity->route->config->name);
+    hf_log_end(&line);
+}
+
+/* ---- the steps: each says true when the request may go on ---------------------------------------------------- */
+
+static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why)
+{
+    hf_opening_refuse(o, cause, status, why, 0);
+    return false;
+}
+
+static bool check_upgrade(struct hf_opening *o)
+{
+    struct hf_ws_refusal refusal = hf_ws_check_request(o->head);
+    if (refusal.not_websocket) {
+        return no(o, HF_CAUSE_NOT_WEBSOCKET, 426,
+                  "this port is a WebSocket gateway: it answers WebSocket upgrades only; send ordinary HTTP requests to the "
+                  "application itself");
+    }
+    if (refusal.status != 0) {
+        return no(o, HF_CAUSE_HANDSHAKE_BAD, refusal.status, refusal.why);
+    }
+    if (o->early_bytes) {
+        return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "bytes came behind the request, before its answer");
+    }
+    return true;
+}
+
+static struct hf_route *find_route(struct hf_opening *o)
+{
+    struct hf_slice path;
+    struct hf_slice query;
+    hf_target_split(o->head->target, &path, &query);
+    hf_buffer_clear(&o->path);
+    if (!hf_path_normal(path, &o->path)) {
+        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "the path has dot segments, an encoded slash or a bad escape");
+        return NULL;
+    }
+    struct hf_route *route = hf_runtime_route(o->runtime, hf_buffer_slice(&o->path));
+    if (route == NULL) {
+        (void)no(o, HF_CAUSE_NO_ROUTE, 404, "no route of the gateway takes this path");
+    }
+    return route;
+}
+
+static bool make_identity(struct hf_opening *o, struct hf_route *route)
+{
+    struct hf_buffer target;
+    hf_buffer_init(&target, &hf_heap, o->runtime->config->head_max * 2);
+    hf_redact_target(o->head->target, &target);
+    o->identity = hf_identity_new(o->runtime, hf_slice(NULL, 0), hf_slice_first(hf_buffer_slice(&target), 512));
+    hf_buffer_reset(&target);
+    if (o->identity == NULL) {
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+        return false;
+    }
+    (void)hf_runtime_ref(o->runtime); /* the identity's own */
+    o->identity->route = route;
+    o->identity->id = o->id;
+    o->identity->tls = o->listener_tls != NULL;
+    o->identity->opened = o->worker->loop->wall - (o->worker->loop->now - o->accepted) / 1000;
+    memcpy(o->identity->peer, o->peer, sizeof(o->peer));
+    o->identity->peer_port = o->peer_port;
+    return true;
+}
+
+static bool check_host(struct hf_opening *o, const struct hf_route_config *config)
+{
+    const struct hf_slice *host = hf_head_find(o->head, "Host");
+    for (size_t i = 0; i < config->hosts.count; i++) {
+        if (host != NULL && hf_host_matches(hf_slice_of(config->hosts.items[i]), *host)) {
+            return true;
+        }
+    }
+    return config->hosts.count == 0 || no(o, HF_CAUSE_HOST_REFUSED, 403, "the Host is not one of the route's hosts");
+}
+
+static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
+{
+    const struct hf_slice *origin = hf_head_find(o->head, "Origin");
+    if (config->origins.count == 0) {
+        return true;
+    }
+    if (origin == NULL) {
+        return config->missing_origin == HF_ORIGIN_ALLOW ||
+               no(o, HF_CAUSE_ORIGIN_REFUSED, 403, "the request has no Origin, and this route demands one");
+    }
+    for (size_t i = 0; i < config->origins.count; i++) {
+        if (hf_origin_matches(hf_slice_of(config->origins.items[i]), *origin)) {
+            return true;
+        }
+    }
+    return no(o, HF_CAUSE_ORIGIN_REFUSED, 403, "the Origin is not one of the route's origins");
+}
+
+static bool check_extensions(struct hf_opening *o)
+{
+    hf_buffer_clear(&o->offers);
+    enum hf_extension_check check = hf_extension_offers(o->head, &o->offers);
+    if (check == HF_EXTENSION_SYNTAX) {
+        return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Sec-WebSocket-Extensions cannot be parsed");
+    }
+    return true;
+}
+
+/* ---- limits ----------------------------------------------------------------------------------------------------- */
+
+static struct hf_limit_entry *entry_of(struct hf_opening *o, enum hf_limit_kind kind, struct hf_slice scope,
+                                       struct hf_slice key)
+{
+    struct hf_limit_entry **slot = &o->identity->limits[kind];
+    if (*slot == NULL) {
+        *slot = hf_limits_get(o->worker->gateway->limits, kind, scope, key);
+    }
+    return *slot;
+}
+
+static void count_dry_run(struct hf_opening *o, const char *limit)
+{
+    hf_count(o->worker, HF_COUNT_limit_dry_run, 1);
+    struct hf_log_line line;
+    hf_log_begin(&line, o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall, "limit dry run");
+    hf_log_number(&line, "id", (int64_t)o->id);
+    hf_log_cstr(&line, "limit", limit);
+    hf_log_end(&line);
+}
+
+/* Charges a handshake; when there is no room: dry run, delay or refusal. */
+static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint32_t per_second, const char *limit)
+{
+    struct hf_limit_entry *entry = o->identity->limits[kind];
+    uint8_t bit = (uint8_t)(1U << kind);
+    const struct hf_limits_config *limits = &o->identity->route->config->limits;
+    struct hf_rate_rules rules = {.count = per_second, .period = HF_SECONDS(1), .burst = per_second};
+    hf_time now = o->worker->loop->now;
+    if (per_second == 0 || (o->charged & bit) != 0) {
+        return true;
+    }
+    hf_time wait = hf_rate_charge(&entry->handshakes, &rules, 1, now);
+    if (wait == 0) {
+        o->charged |= bit;
+        return true;
+    }
+    if (limits->dry_run) {
+        o->charged |= bit;
+        hf_rate_force(&entry->handshakes, &rules, 1, now);
+        count_dry_run(o, limit);
+        return true;
+    }
+    if (limits->excess_handshakes == HF_EXCESS_DELAY && now + wait - o->accepted <= HF_DELAY_MAX) {
+        hf_opening_phase(o, HF_OPENING_DELAY, wait);
+        return false;
+    }
+    hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_RATE, 429, limit, (uint32_t)((wait + 999999) / 1000000));
+    return false;
+}
+
+static bool enter(struct hf_opening *o, enum hf_limit_kind kind, uint32_t max, const char *limit)
+{
+    struct hf_limit_entry *entry = o->identity->limits[kind];
+    uint8_t bit = (uint8_t)(1U << kind);
+    if (entry == NULL || (o->identity->entered & bit) != 0) {
+        return true;
+    }
+    if (!hf_limit_enter(entry, max)) {
+        if (!o->identity->route->config->limits.dry_run) {
+            hf_opening_refuse(o, HF_CAUSE_CONNECTION_LIMIT, 429, limit, 5);
+            return false;
+        }
+        hf_limit_force(entry);
+        count_dry_run(o, limit);
+    }
+    o->identity->entered |= bit;
+    return true;
+}
+
+static bool out_of_entries(struct hf_opening *o)
+{
+    hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "the gateway is out of resources", 5);
+    return false;
+}
+
+/* One kind of limit, both its halves. False when the request was refused or is delayed. */
+struct demand {
+    enum hf_limit_kind kind;
+    uint32_t handshakes;
+    uint32_t connections;
+    bool messages; /* the entry is needed for the principal's messages */
+    struct hf_slice scope;
+    struct hf_slice key;
+    const char *rate_text;
+    const char *count_text;
+};
+
+static bool check_limit(struct hf_opening *o, const struct demand *d)
+{
+    if (d->handshakes == 0 && d->connections == 0 && !d->messages) {
+        return true;
+    }
+    struct hf_limit_entry *entry = entry_of(o, d->kind, d->scope, d->key);
+    if (entry == NULL) {
+        return out_of_entries(o);
+    }
+    return charge_handshake(o, d->kind, d->handshakes, d->rate_text) &&
+           (d->connections == 0 || enter(o, d->kind, d->connections, d->count_text));
+}
+
+static bool check_limits(struct hf_opening *o, const struct hf_route_config *config)
+{
+    const struct hf_config *all = o->runtime->config;
+    struct hf_slice none = {NULL, 0};
+    struct hf_slice scope = hf_slice_of(config->path);
+    const struct demand total = {HF_LIMIT_TOTAL, all->total_handshakes_per_second, all->total_connections, false, none, none,
+                                 "too many handshakes a second in all", "too many connections in all"};
+    const struct demand route = {HF_LIMIT_ROUTE, config->limits.route_handshakes_per_second, config->limits.route_connections,
+                                 false, scope, none, "too many handshakes a second on this route",
+                                 "too many connections on this route"};
+    const struct demand address = {HF_LIMIT_ADDRESS, config->limits.address_handshakes_per_second,
+                                   config->limits.address_connections, false, scope, hf_slice(o->peer, sizeof(o->peer)),
+                                   "too many handshakes a second from this address", "too many connections from this address"};
+    /* The narrowest first: one address that knocks too often must not eat what all share. */
+    return check_limit(o, &address) && check_limit(o, &route) && check_limit(o, &total);
+}
+
+static bool check_principal(struct hf_opening *o)
+{
+    const struct hf_route_config *config = o->identity->route->config;
+    if (o->identity->subject[0] == '\0') {
+        return true;
+    }
+    const struct demand d = {HF_LIMIT_PRINCIPAL, config->limits.principal_handshakes_per_second,
+                             config->limits.principal_connections, config->limits.principal_messages_per_minute > 0,
+                             hf_slice_of(config->path), hf_slice_of(o->identity->subject),
+                             "too many handshakes a second for this principal", "too many connections for this principal"};
+    return check_limit(o, &d);
+}
+
+/* ---- subprotocols and the token --------------------------------------------------------------------------------- */
+
+/* Offers what the client offers, without the member that carries the token. */
+static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
+{
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    hf_buffer_clear(&o->protocols);
+    while (hf_head_next_member(o->head, "Sec-WebSocket-Protocol", &cursor, &member)) {
+        if (token_prefix != NULL && hf_slice_starts(member, hf_slice_of(token_prefix))) {
+            o->token = hf_slice_from(member, strlen(token_prefix));
+            continue;
+        }
+        if (o->protocols.len > 0) {
+            hf_buffer_add_text(&o->protocols, ", ");
+        }
+        hf_buffer_add(&o->protocols, member);
+    }
+    return !o->protocols.failed;
+}
+
+static bool token_of_query(struct hf_opening *o, const char *name)
+{
+    struct hf_slice path;
+    struct hf_slice query;
+    struct hf_slice value;
+    hf_target_split(o->head->target, &path, &query);
+    if (!hf_query_find(query, hf_slice_of(name), &value)) {
+        return false;
+    }
+    hf_buffer_clear(&o->token_bytes);
+    if (!hf_percent_decode(value, &o->token_bytes)) {
+        return false;
+    }
+    o->token = hf_buffer_slice(&o->token_bytes);
+    return o->token.len > 0;
+}
+
+static bool token_of_header(struct hf_opening *o)
+{
+    const struct hf_slice *value = hf_head_find(o->head, "Authorization");
+    if (value == NULL || value->len < 7 || !hf_slice_eq_nocase(hf_slice_first(*value, 7), HF_LITERAL("Bearer "))) {
+        return false;
+    }
+    o->token = hf_slice_trim(hf_slice_from(*value, 7));
+    return o->token.len > 0;
+}
+
+static bool token_of_cookie(struct hf_opening *o, const char *name)
+{
+    const struct hf_slice *cookies = hf_head_find(o->head, "Cookie");
+    return cookies != NULL && hf_cookie_find(*cookies, hf_slice_of(name), &o->token) && o->token.len > 0;
+}
+
+static bool find_token(struct hf_opening *o, const struct hf_jwt_config *jwt)
+{
+    bool from_protocol = (jwt->from & HF_TOKEN_SUBPROTOCOL) != 0;
+    o->token = (struct hf_slice){NULL, 0};
+    if (!copy_protocols(o, from_protocol ? jwt->subprotocol : NULL)) {
+        return false;
+    }
+    struct hf_slice of_protocol = o->token;
+    if (((jwt->from & HF_TOKEN_QUERY) != 0 && token_of_query(o, jwt->query)) ||
+        ((jwt->from & HF_TOKEN_HEADER) != 0 && token_of_header(o)) ||
+        ((jwt->from & HF_TOKEN_COOKIE) != 0 && token_of_cookie(o, jwt->cookie))) {
+        return true;
+    }
+    o->token = of_protocol;
+    return o->token.len > 0;
+}
+
+/* ---- authentication ---------------------------------------------------------------------------------------------- */
+
+/* Gives the identity its subject: it is made anew, because its strings stand behind it in one block. */
+static bool name_identity(struct hf_opening *o, struct hf_slice subject)
+{
+    struct hf_identity *old = o->identity;
+    if (subject.len == 0) {
+        return true;
+    }
+    struct hf_identity *named = hf_identity_new(old->runtime, hf_slice_first(subject, 255), hf_slice_of(old->target));
+    if (named == NULL) {
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+        return false;
+    }
+    char *text = named->subject;
+    char *target = named->target;
+    *named = *old;
+    named->subject = text;
+    named->target = target;
+    free(old); /* everything it held went over */
+    o->identity = named;
+    return true;
+}
+
+static bool check_jwt(struct hf_opening *o)
+{
+    const struct hf_route *route = o->identity->route;
+    const struct hf_jwt_config *jwt = &route->config->jwt;
+    struct hf_jwt_claims claims = {.expires = INT64_MAX};
+    enum hf_jwt_verdict verdict = HF_JWT_MISSING;
+    if (find_token(o, jwt)) {
+        verdict = hf_jwt_check(route->jwt, jwt, o->token, o->worker->loop->wall, &claims);
+    }
+    log_auth(o, verdict == HF_JWT_OK ? "ok" : "refused", claims.subject, hf_jwt_verdict_text(verdict));
+    switch (verdict) {
+    case HF_JWT_OK:
+        o->identity->expires = jwt->expiry ? claims.expires : INT64_MAX;
+        return name_identity(o, hf_slice_of(claims.subject));
+    case HF_JWT_ISSUER:
+    case HF_JWT_AUDIENCE:
+        return no(o, HF_CAUSE_AUTH_REFUSED, 403, hf_jwt_verdict_text(verdict));
+    case HF_JWT_MISSING:
+        return no(o, HF_CAUSE_AUTH_MISSING, 401, "a token is needed");
+    case HF_JWT_MALFORMED:
+    case HF_JWT_ALGORITHM:
+    case HF_JWT_NO_KEY:
+    case HF_JWT_SIGNATURE:
+    case HF_JWT_EXPIRED:
+    case HF_JWT_NOT_YET:
+    default:
+        return no(o, HF_CAUSE_AUTH_INVALID, 401, hf_jwt_verdict_text(verdict));
+    }
+}
+
+static void go_on(struct hf_opening *o)
+{
+    if (check_principal(o)) {
+        hf_opening_connect(o);
+    }
+}
+
+static void deny(struct hf_opening *o, const struct hf_callout_answer *answer)
+{
+    hf_opening_record(o, answer->status == 401 ? HF_CAUSE_AUTH_INVALID : HF_CAUSE_AUTH_REFUSED, answer->status, answer->why, 0);
+    hf_buffer_clear(&o->reply);
+    hf_buffer_addf(&o->reply, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n", answer->status,
+                   hf_http_reason(answer->status), answer->body.len);
+    if (answer->content_type.len > 0) {
+        hf_buffer_addf(&o->reply, "Content-Type: %.*s\r\n", HF_SLICE_ARG(answer->content_type));
+    }
+    if (answer->challenge.len > 0) {
+        hf_buffer_addf(&o->reply, "WWW-Authenticate: %.*s\r\n", HF_SLICE_ARG(answer->challenge));
+    }
+    hf_buffer_add_text(&o->reply, "\r\n");
+    hf_buffer_add(&o->reply, answer->body);
+    hf_opening_reply(o);
+}
+
+static void callout_done(void *owner, const struct hf_callout_answer *answer)
+{
+    struct hf_opening *o = owner;
+    char subject[256];
+    o->callout = NULL;
+    (void)snprintf(subject, sizeof(subject), "%.*s", HF_SLICE_ARG(hf_slice_first(answer->subject, 255)));
+    log_auth(o, answer->kind == HF_CALLOUT_ALLOW ? "ok" : answer->kind == HF_CALLOUT_DENY ? "refused" : "failed", subject,
+             answer->why);
+    switch (answer->kind) {
+    case HF_CALLOUT_ALLOW:
+        if (hf_buffer_add(&o->extra, answer->headers) != HF_OK) {
+            hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+        } else if (name_identity(o, hf_slice_of(subject))) {
+            go_on(o);
+        }
+        break;
+    case HF_CALLOUT_DENY:
+        deny(o, answer);
+        break;
+    case HF_CALLOUT_TIMEOUT:
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504, "the application did not answer the question whether you may come in",
+                          1);
+        break;
+    case HF_CALLOUT_FAILED:
+    default:
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 502, "the application could not be asked whether you may come in", 1);
+        break;
+    }
+}
+
+static void start_callout(struct hf_opening *o)
+{
+    const struct hf_route *route = o->identity->route;
+    char peer[46];
+    hf_ip_text(o->peer, peer);
+    /* The call-out keeps its own time; this phase's timer is only a net under it. */
+    hf_opening_phase(o, HF_OPENING_CALLOUT, route->config->callout.timeout + HF_SECONDS(5));
+    if (hf_callout_start(o->worker->loop, route->callout, route->config, o->head, peer, o->listener_tls != NULL, callout_done, o,
+                         &o->callout) != HF_OK) {
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+    }
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------------------ */
+
+static bool admit_first(struct hf_opening *o)
+{
+    struct hf_route *route;
+    return check_upgrade(o) && (route = find_route(o)) != NULL && make_identity(o, route) && check_host(o, route->config) &&
+           check_origin(o, route->config) && check_extensions(o);
+}
+
+void hf_opening_admit(struct hf_opening *o)
+{
+    if (o->identity == NULL) {
+        believe_proxies(o);
+        if (!admit_first(o)) {
+            return;
+        }
+    }
+    const struct hf_route_config *config = o->identity->route->config;
+    if (o->admitted) { /* a delay by principal is over */
+        go_on(o);
+        return;
+    }
+    if (!check_limits(o, config)) {
+        return;
+    }
+    o->admitted = true;
+    if (config->auth.kind == HF_AUTH_CALLOUT) {
+        (void)copy_protocols(o, NULL);
+        start_callout(o);
+    } else if (config->auth.kind == HF_AUTH_JWT) {
+        if (check_jwt(o)) {
+            go_on(o);
+        }
+    } else if (copy_protocols(o, NULL)) {
+        go_on(o);
+    } else {
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+    }
+}

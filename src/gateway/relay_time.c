@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What time brings to a relay: heartbeats, sides that take nothing, delayed messages, expiry, goodbyes.
+ *
+ * One timer for each relay. It is set for the earliest thing that can happen and is not moved by messages: when it fires too
+ * early it is set again, so a busy connection pays for time about once a heartbeat. */
+#include "gateway/relay.h"
+
+static uint32_t now_ms(const struct hf_relay *r) { return hf_heartbeat_ms(hf_relay_now(r)); }
+/* Milliseconds from now until `when`, negative when it is past; 32-bit times wrap. */
+static int32_t until(const struct hf_relay *r, uint32_t when) { return (int32_t)(when - now_ms(r)); }
+
+static const struct hf_heartbeat_rules *beat_rules(const struct hf_relay *r, const struct hf_leg *leg)
+{
+    return leg->is_client ? &r->route->client_beat : &r->route->backend_beat;
+}
+
+/* How long a leg may take nothing: at half the time its progress is looked at, at the end it is judged by it. */
+static int32_t stuck_limit(const struct hf_relay *r, const struct hf_leg *leg)
+{
+    int32_t limit = (int32_t)(r->route->config->send_timeout / 1000);
+    return leg->unacked == UINT32_MAX ? limit / 2 : limit;
+}
+
+static hf_time earlier(hf_time a, hf_time b) { return a < b ? a : b; }
+
+static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
+{
+    hf_time now = hf_relay_now(r);
+    hf_time when = hf_heartbeat_deadline(&leg->beat, beat_rules(r, leg), now);
+    if (leg->blocked) {
+        int32_t left = until(r, leg->stuck_ms) + stuck_limit(r, leg);
+        when = earlier(when, now + HF_MS(left < 1 ? 1 : left));
+    }
+    return when;
+}
+
+void hf_relay_schedule(struct hf_relay *r)
+{
+    if (!r->open) {
+        return; /* the timer already says when closing ends */
+    }
+    hf_time now = hf_relay_now(r);
+    hf_time when = earlier(leg_deadline(r, &r->client), leg_deadline(r, &r->backend));
+    if ((r->client.hold & HF_HOLD_RATE) != 0 || (r->backend.hold & HF_HOLD_RATE) != 0) {
+        int32_t left = until(r, r->wake_ms);
+        when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
+    }
+    if (r->draining) {
+        int32_t left = until(r, r->drain_ms);
+        when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
+    }
+    if (r->identity->expires != INT64_MAX) {
+        /* The wall clock may jump: looked at again at least once a minute. */
+        hf_wall left = r->identity->expires - r->worker->loop->wall;
+        hf_wall ms = left < 1 ? 1 : left > 60000 ? 60000 : left;
+        when = earlier(when, now + HF_MS(ms));
+    }
+    if (when == HF_NEVER) {
+        hf_timer_stop(r->worker->loop, &r->timer);
+    } else {
+        hf_timer_set(r->worker->loop, &r->timer, when);
+    }
+}
+
+void hf_relay_drain(struct hf_relay *r, hf_time when)
+{
+    r->draining = true;
+    r->drain_ms = hf_heartbeat_ms(when);
+    hf_relay_schedule(r);
+}
+
+void hf_relay_blocked(struct hf_relay *r, struct hf_leg *leg)
+{
+    leg->blocked = true;
+    leg->stuck_ms = now_ms(r);
+    leg->unacked = UINT32_MAX;
+    /* A flood blocks often: the timer is moved only when it would come too late. */
+    if (!hf_timer_is_set(&r->timer) ||
+        r->timer.when > hf_relay_now(r) + HF_MS(stuck_limit(r, leg))) {
+        hf_relay_schedule(r);
+    }
+}
+
+/* Bytes that the peer's TCP has not acknowledged; remembered for the next look. */
+static bool took_bytes(struct hf_leg *leg, const struct hf_progress *progress)
+{
+    uint32_t before = leg->unacked;
+    leg->unacked = progress->unacked > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)progress->unacked;
+    return before != UINT32_MAX && leg->unacked < before;
+}
+
+/* The peer has sent what we have not read, or its TCP takes what was sent before the ping: it lives. */
+#define MORE_THAN_A_PING 1024
+static bool shows_life(struct hf_leg *leg)
+{
+    struct hf_progress progress = {0};
+    bool first = leg->unacked == UINT32_MAX;
+    hf_stream_progress(leg->stream, &progress);
+    bool took = took_bytes(leg, &progress);
+    return progress.unread > 0 || took || (first && progress.unacked > MORE_THAN_A_PING);
+}
+
+static void send_ping(struct hf_relay *r, struct hf_leg *leg)
+{
+    hf_time now = hf_relay_now(r);
+    uint8_t payload[sizeof(now)];
+    if (leg->pinging) {
+        return; /* one waits already */
+    }
+    memcpy(payload, &now, sizeof(now));
+    hf_count(r->worker, leg->is_client ? HF_COUNT_pings_sent_client : HF_COUNT_pings_sent_backend, 1);
+    leg->pinging = true;
+    if (!hf_leg_control(r, leg, HF_OP_PING, hf_slice(payload, sizeof(payload)))) {
+        leg->pinging = false; /* no memory now: the next tick asks again */
+    } else if (leg->pending == NULL) {
+        leg->pinging = false;
+        hf_heartbeat_pinged(&leg->beat, now);
+    }
+}
+
+static void tick_heartbeat(struct hf_relay *r, struct hf_leg *leg)
+{
+    hf_time now = hf_relay_now(r);
+    switch (hf_heartbeat_tick(&leg->beat, beat_rules(r, leg), &r->worker->random, now)) {
+    case HF_HEARTBEAT_PING:
+        send_ping(r, leg);
+        break;
+    case HF_HEARTBEAT_LOST:
+        if (shows_life(leg)) {
+            hf_heartbeat_alive(&leg->beat, now);
+        } else {
+            hf_relay_end(r, leg->is_client ? HF_CAUSE_CLIENT_HEARTBEAT : HF_CAUSE_BACKEND_HEARTBEAT);
+        }
+        break;
+    case HF_HEARTBEAT_WAIT:
+    default:
+        break;
+    }
+}
+
+static void tick_stuck(struct hf_relay *r, struct hf_leg *leg)
+{
+    struct hf_progress progress = {0};
+    if (!r->open || !leg->blocked || until(r, leg->stuck_ms) + stuck_limit(r, leg) > 0) {
+        return;
+    }
+    bool judged = leg->unacked != UINT32_MAX;
+    hf_stream_progress(leg->stream, &progress);
+    if (took_bytes(leg, &progress)) {
+        leg->stuck_ms = now_ms(r);
+    } else if (judged) {
+        hf_relay_end(r, leg->is_client ? HF_CAUSE_CLIENT_STUCK : HF_CAUSE_BACKEND_STUCK);
+    }
+}
+
+static void tick_open(struct hf_relay *r)
+{
+    if (r->draining && until(r, r->drain_ms) <= 0) {
+        hf_relay_end(r, HF_CAUSE_DRAIN);
+        return;
+    }
+    if (r->worker->loop->wall >= r->identity->expires) {
+        hf_relay_end(r, HF_CAUSE_TOKEN_EXPIRED);
+        return;
+    }
+    if (until(r, r->wake_ms) <= 0) {
+        hf_leg_unhold(r, &r->client, HF_HOLD_RATE);
+        hf_leg_unhold(r, &r->backend, HF_HOLD_RATE);
+    }
+    tick_stuck(r, &r->client);
+    tick_stuck(r, &r->backend);
+    if (r->open) {
+        tick_heartbeat(r, &r->client);
+    }
+    if (r->open) {
+        tick_heartbeat(r, &r->backend);
+    }
+    hf_relay_schedule(r);
+}
+
+void hf_relay_fire(struct hf_timer *timer, hf_time now)
+{
+    struct hf_relay *r = HF_CONTAINER(timer, struct hf_relay, timer);
+    if (r->open) {
+        tick_open(r);
+    } else {
+        hf_relay_free(r); /* its 2 s are over, or both legs are gone */
+    }
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers that are not 101, and the records of openings that end. */
+#include "gateway/ledger.h"
+#include "gateway/opening.h"
+
+#include <stdio.h>
+
+#define LINGER HF_SECONDS(2)
+
+void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason, int error)
+{
+    struct hf_identity nobody = {.id = o->id, .subject = (char *)"", .target = (char *)"", .runtime = o->runtime};
+    struct hf_ending e = {.cause = cause, .http = http, .error = error};
+    if (o->ended) {
+        return;
+    }
+    o->ended = true;
+    memcpy(nobody.peer, o->peer, sizeof(o->peer));
+    nobody.peer_port = o->peer_port;
+    nobody.tls = o->listener_tls != NULL;
+    nobody.opened = o->worker->loop->wall - (o->worker->loop->now - o->accepted) / 1000;
+    e.held = o->worker->loop->now - o->accepted;
+    e.rtt_us = UINT32_MAX;
+    (void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
+    hf_count(o->worker, HF_COUNT_handshakes_refused, 1);
+    hf_ledger_record(o->worker, o->identity != NULL ? o->identity : &nobody, &e);
+}
+
+static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status, uint32_t retry_after)
+{
+    struct hf_buffer *b = &o->reply;
+    hf_buffer_addf(b, "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                      "Holdfast-Cause: %s\r\nContent-Type: text/plain; charset=utf-8\r\n",
+                   status, hf_http_reason(status), hf_cause_id(cause));
+    if (status == 426) {
+        hf_buffer_add_text(b, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"); /* RFC 9110 15.5.22, RFC 6455 4.4 */
+    }
+    if (status == 401) {
+        hf_buffer_add_text(b, "WWW-Authenticate: Bearer\r\n"); /* RFC 9110 15.5.2 */
+    }
+    if (status == 405) {
+        hf_buffer_add_text(b, "Allow: GET\r\n");
+    }
+    if (retry_after > 0) {
+        hf_buffer_addf(b, "Retry-After: %u\r\n", retry_after);
+    }
+}
+
+void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why, uint32_t retry_after)
+{
+    bool head = o->head != NULL && hf_slice_eq(o->head->method, HF_LITERAL("HEAD"));
+    hf_opening_record(o, cause, status, why, 0);
+    hf_buffer_clear(&o->reply);
+    add_headers(o, cause, status, retry_after);
+    hf_buffer_addf(&o->reply, "Content-Length: %zu\r\n\r\n", strlen(why) + 1);
+    if (!head) {
+        hf_buffer_addf(&o->reply, "%s\n", why);
+    }
+    hf_opening_reply(o);
+}
+
+void hf_opening_reply(struct hf_opening *o)
+{
+    if (o->phase != HF_OPENING_REPLY) {
+        hf_opening_drop_backend(o);
+        hf_callout_cancel(o->callout);
+        o->callout = NULL;
+        if (o->identity != NULL) {
+            hf_identity_leave(o->identity, o->worker);
+        }
+        hf_opening_phase(o, HF_OPENING_REPLY, LINGER);
+        hf_stream_resume(o->client);
+    }
+    size_t sent = hf_stream_send(o->client, hf_buffer_slice(&o->reply));
+    hf_buffer_drop(&o->reply, sent);
+    if (o->reply.len == 0) {
+        /* What the client still sends is read away until it ends too, so that TCP does not reset the answer. */
+        hf_stream_shut(o->client);
+    }
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The runtime: what a configuration becomes when its files have been read. */
+#include "gateway/callout.h"
+#include "gateway/worker.h"
+#include "base/hash.h"
+#include "io/tls.h"
+
+#include <stdlib.h>
+
+/* ---- a route ------------------------------------------------------------------------------------- */
+
+static enum hf_status init_backends(struct hf_route *route)
+{
+    const struct hf_route_config *config = route->config;
+    static const uint8_t key[16] = "upstream choice";
+    route->backends = calloc(config->upstream_count, sizeof(*route->backends));
+    if (route->backends == NULL) {
+        return HF_NO_MEMORY;
+    }
+    route->backend_count = config->upstream_count;
+    for (size_t i = 0; i < config->upstream_count; i++) {
+        const struct hf_upstream_config *u = &config->upstreams[i];
+        char text[300];
+        route->backends[i].config = u;
+        route->backends[i].hash = hf_siphash(key, hf_slice_of(u->url));
+        if (u->is_unix) {
+            (void)snprintf(text, sizeof(text), "unix:%s", u->host);
+        } else if (strchr(u->host, ':') != NULL) {
+            (void)snprintf(text, sizeof(text), "[%s]:%u", u->host, (unsigned)u->port);
+        } else {
+            (void)snprintf(text, sizeof(text), "%s:%u", u->host, (unsigned)u->port);
+        }
+        if (!hf_address_parse(hf_slice_of(text), &route->backends[i].address)) {
+            route->backends[i].address.len = 0; /* a name */
+        }
+    }
+    return HF_OK;
+}
+
+static struct hf_rate_rules per_minute(uint32_t count, uint32_t burst)
+{
+    uint32_t usual = count < 100 ? count : 100;
+    return (struct hf_rate_rules){.count = count, .period = HF_SECONDS(60), .burst = burst > 0 ? burst : usual > 0 ? usual : 1};
+}
+
+static void init_rules(struct hf_route *route)
+{
+    const struct hf_route_config *c = route->config;
+    for (int deflate = 0; deflate < 2; deflate++) {
+        route->client_rules[deflate] = (struct hf_flow_rules){
+            .masked = true,
+            .deflate = deflate == 1,
+            .utf8 = c->utf8_check,
+            .frame_max = c->frame_max > 0 ? c->frame_max : UINT64_MAX,
+            .message_max = c->message_max,
+        };
+        route->backend_rules[deflate] = (struct hf_flow_rules){
+            .deflate = deflate == 1, .frame_max = UINT64_MAX, .message_max = UINT64_MAX};
+    }
+    route->client_beat = (struct hf_heartbeat_rules){.interval = c->heartbeat.client_interval,
+                                                     .timeout = c->heartbeat.client_timeout,
+                                                     .jitter_percent = c->heartbeat.jitter};
+    route->backend_beat = (struct hf_heartbeat_rules){.interval = c->heartbeat.backend_interval,
+                                                      .timeout = c->heartbeat.backend_timeout,
+                                                      .jitter_percent = c->heartbeat.jitter};
+    route->message_rate = per_minute(c->limits.messages_per_minute, c->limits.messages_burst);
+    route->principal_rate = per_minute(c->limits.principal_messages_per_minute, 0);
+}
+
+static enum hf_status init_route(struct hf_route *route, const struct hf_route_config *config, struct hf_buffer *why)
+{
+    route->config = config;
+    init_rules(route);
+    enum hf_status status = init_backends(route);
+    bool tls = false;
+    for (size_t i = 0; i < config->upstream_count; i++) {
+        tls = tls || config->upstreams[i].tls;
+    }
+    if (status == HF_OK && tls) {
+        struct hf_tls_client_options options = {.ca = config->upstream_tls.ca, .no_verify = !config->upstream_tls.verify};
+        status = hf_tls_client_new(&options, &route->tls, why);
+    }
+    if (status == HF_OK && config->auth.kind == HF_AUTH_JWT) {
+        status = hf_jwt_keys_new(&config->jwt, &route->jwt, why);
+    }
+    if (status == HF_OK && config->auth.kind == HF_AUTH_CALLOUT) {
+        status = hf_callout_target_new(config, &route->callout, why);
+    }
+    return status;
+}
+
+static void fini_route(struct hf_route *route)
+{
+    hf_callout_target_free(route->callout);
+    if (route->jwt != NULL) {
+        hf_jwt_keys_unref(route->jwt);
+    }
+    hf_tls_unref(route->tls);
+    free(route->backends);
+}
+
+/* ---- listeners' certificates ----------------------------------------------------------------------- */
+
+static enum hf_status load_certificates(const struct hf_listen_config *listen, uint16_t version_min, struct hf_tls **tls,
+                                        struct hf_buffer *why)
+{
+    enum hf_status status = HF_NO_MEMORY;
+    struct hf_tls_certificate *list = calloc(listen->certificate_count, sizeof(*list));
+    if (list != NULL) {
+        for (size_t i = 0; i < listen->certificate_count; i++) {
+            list[i] = (struct hf_tls_certificate){.cert = listen->certificates[i].cert, .key = listen->certificates[i].key};
+        }
+        struct hf_tls_server_options options = {
+            .certificates = list, .certificate_count = listen->certificate_count, .version_min = version_min};
+        status = hf_tls_server_new(&options, tls, why);
+    }
+    free(list);
+    return status;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------- */
+
+static void runtime_free(struct hf_runtime *rt)
+{
+    struct hf_config *config = rt->config;
+    for (size_t i = 0; rt->listener_tls != NULL && i < config->listen_count; i++) {
+        hf_tls_unref(rt->listener_tls[i]);
+    }
+    for (size_t i = 0; rt->routes != NULL && i < config->route_count; i++) {
+        fini_route(&rt->routes[i]);
+    }
+    free(rt->listener_tls);
+    free(rt->routes);
+    hf_config_unref(config);
+    free(rt);
+}
+
+static enum hf_status runtime_fill(struct hf_runtime *rt, struct hf_buffer *why)
+{
+    struct hf_config *config = rt->config;
+    rt->listener_tls = calloc(config->listen_count + 1, sizeof(struct hf_tls *));
+    rt->routes = calloc(config->route_count + 1, sizeof(*rt->routes));
+    if (rt->listener_tls == NULL || rt->routes == NULL) {
+        return HF_NO_MEMORY;
+    }
+    for (size_t i = 0; i < config->listen_count; i++) {
+        if (config->listens[i].certificate_count > 0) {
+            enum hf_status status =
+                load_certificates(&config->listens[i], config->tls.version_min, &rt->listener_tls[i], why);
+            if (status != HF_OK) {
+                return status;
+            }
+        }
+    }
+    for (size_t i = 0; i < config->route_count; i++) {
+        enum hf_status status = init_route(&rt->routes[i], &config->routes[i], why);
+        if (status != HF_OK) {
+            return status;
+        }
+    }
+    return HF_OK;
+}
+
+enum hf_status hf_runtime_new(struct hf_config *config, struct hf_runtime **runtime, struct hf_buffer *why)
+{
+    *runtime = NULL;
+    struct hf_runtime *rt = calloc(1, sizeof(*rt));
+    if (rt == NULL) {
+        return HF_NO_MEMORY;
+    }
+    rt->refs = 1;
+    rt->config = hf_config_ref(config);
+    enum hf_status status = runtime_fill(rt, why);
+    if (status != HF_OK) {
+        runtime_free(rt);
+        return status;
+    }
+    *runtime = rt;
+    return HF_OK;
+}
+
+struct hf_runtime *hf_runtime_ref(struct hf_runtime *rt)
+{
+    atomic_fetch_add_explicit(&rt->refs, 1, memory_order_relaxed);
+    return rt;
+}
+
+void hf_runtime_unref(struct hf_runtime *rt)
+{
+    if (rt != NULL && atomic_fetch_sub_explicit(&rt->refs, 1, memory_order_acq_rel) == 1) {
+        runtime_free(rt);
+    }
+}
+
+struct hf_runtime *hf_gateway_runtime(struct hf_gateway *gateway)
+{
+    pthread_mutex_lock(&gateway->lock);
+    struct hf_runtime *rt = hf_runtime_ref(gateway->runtime);
+    pthread_mutex_unlock(&gateway->lock);
+    return rt;
+}
+
+/* "/ws/" takes what is below it, "/ws" takes itself and what is below, "/" takes all. */
+static bool path_matches(struct hf_slice prefix, struct hf_slice path)
+{
+    if (!hf_slice_starts(path, prefix)) {
+        return false;
+    }
+    return prefix.ptr[prefix.len - 1] == '/' || path.len == prefix.len || path.ptr[prefix.len] == '/';
+}
+
+struct hf_route *hf_runtime_route(struct hf_runtime *rt, struct hf_slice path)
+{
+    for (size_t i = 0; i < rt->config->route_count; i++) { /* longest first */
+        if (path_matches(hf_slice_of(rt->routes[i].config->path), path)) {
+            return &rt->routes[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- identity ---------------------------------------------------------------------------------------- */
+
+struct hf_identity *hf_identity_new(struct hf_runtime *rt, struct hf_slice subject, struct hf_slice target)
+{
+    struct hf_identity *i = calloc(1, sizeof(*i) + subject.len + target.len + 2);
+    if (i == NULL) {
+        return NULL;
+    }
+    char *text = (char *)(i + 1);
+    i->runtime = rt;
+    i->expires = INT64_MAX;
+    i->subject = text;
+    i->target = text + subject.len + 1;
+    if (subject.len > 0) {
+        memcpy(i->subject, subject.ptr, subject.len);
+    }
+    if (target.len > 0) {
+        memcpy(i->target, target.ptr, target.len);
+    }
+    return i;
+}
+
+void hf_identity_leave(struct hf_identity *i, struct hf_worker *worker)
+{
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct hf_limit_entry *entry = i->limits[kind];
+        if (entry == NULL) {
+            continue;
+        }
+        if ((i->entered & (1U << kind)) != 0) {
+            hf_limit_leave(entry);
+        }
+        hf_limits_put(worker->gateway->limits, entry, worker->loop->now);
+        i->limits[kind] = NULL;
+    }
+    i->entered = 0;
+    if (i->backend != NULL) {
+        atomic_fetch_sub_explicit(&i->backend->active, 1, memory_order_relaxed);
+        i->backend = NULL;
+    }
+}
+
+void hf_identity_free(struct hf_identity *i, struct hf_worker *worker)
+{
+    if (i != NULL) {
+        hf_identity_leave(i, worker);
+        hf_runtime_unref(i->runtime);
+        free(i);
+    }
+}

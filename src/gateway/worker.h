@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the gateway share: the runtime made from a configuration, the worker (one loop on one thread), the opening
+ * (a client from accept to 101) and the relay (an open WebSocket with both its legs).
+ *
+ * An accepted connection is an opening until its handshake is done, then a relay; each ends with exactly one ending record.
+ * All of a worker's objects live on its thread; the runtime, the limits and the ledger are shared and guard themselves. */
+#ifndef HF_GATEWAY_WORKER_H
+#define HF_GATEWAY_WORKER_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "cause/ending.h"
+#include "gateway/config.h"
+#include "gateway/jwt.h"
+#include "gateway/limits.h"
+#include "http/head.h"
+#include "io/io.h"
+#include "policy/heartbeat.h"
+#include "policy/rate_limit.h"
+#include "ws/extension.h"
+#include "ws/flow.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct hf_ledger;
+struct hf_tls;
+struct hf_worker;
+
+/* ---- counters --------------------------------------------------------------------------------- */
+
+/* One set a worker, written only by its thread with relaxed stores; read by the admin's. Rows: name, help. */
+#define HF_COUNTERS(row)                                                                                              \
+    row(connections_accepted, "Connections that clients opened")                                                      \
+    row(handshakes_ok, "Handshakes answered with 101")                                                                \
+    row(handshakes_refused, "Handshakes refused by the gateway or the backend")                                       \
+    row(messages_client, "Whole messages from clients")                                                               \
+    row(messages_backend, "Whole messages from backends")                                                             \
+    row(bytes_client, "Bytes of frames from clients")                                                                 \
+    row(bytes_backend, "Bytes of frames from backends")                                                               \
+    row(pings_sent_client, "Pings the gateway sent to clients")                                                       \
+    row(pings_sent_backend, "Pings the gateway sent to backends")                                                     \
+    row(pings_answered_client, "Pings of clients the gateway answered")                                               \
+    row(pings_answered_backend, "Pings of backends the gateway answered")                                             \
+    row(beats_answered, "Application heartbeats answered at the edge")                                                \
+    row(messages_delayed, "Messages held back by a rate limit")                                                       \
+    row(limit_dry_run, "Times a limit would have acted but for dry_run")                                              \
+    row(upstream_connects, "Connections opened to backends")                                                          \
+    row(upstream_connect_failures, "Failed attempts to connect to a backend")                                         \
+    row(accept_exhausted, "Times accepting rested for want of descriptors")                                           \
+    row(loop_turns, "Turns of the event loop")
+
+enum hf_counter {
+#define HF_COUNTER_ENUM(name, help) HF_COUNT_##name,
+    HF_COUNTERS(HF_COUNTER_ENUM)
+#undef HF_COUNTER_ENUM
+    HF_COUNTER_COUNT
+};
+
+/* ---- runtime ---------------------------------------------------------------------------------- */
+
+/* One backend of a route. The counts are shared by all workers. */
+struct hf_backend {
+    const struct hf_upstream_config *config;
+    struct hf_address address;     /* len 0: the host is a name and is looked up for each connect */
+    _Atomic uint32_t active;       /* openings that chose it and relays on it */
+    _Atomic uint32_t fails;        /* in a row */
+    _Atomic hf_time down_until;
+    uint64_t hash;                 /* of its URL: for consistent choice */
+};
+
+struct hf_route {
+    const struct hf_route_config *config;
+    struct hf_backend *backends;
+    size_t backend_count;
+    struct hf_jwt_keys *jwt;       /* NULL unless auth is jwt */
+    struct hf_tls *tls;            /* towards backends; NULL when none is https */
+    struct hf_flow_rules client_rules[2];  /* without and with permessage-deflate */
+    struct hf_flow_rules backend_rules[2];
+    struct hf_heartbeat_rules client_beat;
+    struct hf_heartbeat_rules backend_beat;
+    struct hf_rate_rules message_rate;      /* count 0: none */
+    struct hf_rate_rules principal_rate;
+    struct hf_callout_target *callout;      /* gateway/callout.h; NULL unless auth is callout */
+    _Atomic uint64_t open;          /* relays */
+    _Atomic uint64_t endings[HF_CAUSE_COUNT]; /* for metrics */
+};
+
+/* Made from a configuration and shared by reference; a relay keeps the runtime it was opened under. */
+struct hf_runtime {
+    _Atomic uint32_t refs;
+    struct hf_config *config;
+    struct hf_tls **listener_tls;  /* one for each listener, NULL for plain */
+    struct hf_route *routes;       /* as config->routes */
+};
+
+/* Reads certificates and keys. why gets a sentence on failure. */
+HF_MUST_USE enum hf_status hf_runtime_new(struct hf_config *config, struct hf_runtime **runtime, struct hf_buffer *why);
+struct hf_runtime *hf_runtime_ref(struct hf_runtime *runtime);
+void hf_runtime_unref(struct hf_runtime *runtime);
+/* NULL when no route takes the path. path is normalised. */
+struct hf_route *hf_runtime_route(struct hf_runtime *runtime, struct hf_slice path);
+
+/* ---- process-wide ----------------------------------------------------------------------------- */
+
+/* What all workers of a process share; see gateway.h for its life. */
+struct hf_gateway {
+    struct hf_log *log;             /* borrowed */
+    struct hf_ledger *ledger;
+    struct hf_limits *limits;
+    _Atomic uint64_t next_id;       /* of connections */
+    _Atomic uint64_t endings[HF_CAUSE_COUNT];
+    _Atomic bool draining;          /* /readyz says 503 */
+    _Atomic uint64_t reloads;
+    _Atomic uint64_t reload_failures;
+    hf_wall started;
+    struct hf_worker **workers;
+    size_t worker_count;
+    /* The newest runtime; changed by reload alone, under the lock. */
+    pthread_mutex_t lock;
+    struct hf_runtime *runtime;
+};
+
+/* The newest runtime with a reference. Thread-safe. */
+struct hf_runtime *hf_gateway_runtime(struct hf_gateway *gateway);
+
+/* ---- worker ----------------------------------------------------------------------------------- */
+
+struct hf_worker_listener {
+    struct hf_worker *worker;
+    struct hf_listener *listener;
+    struct hf_address address;   /* as configured */
+    struct hf_address bound;     /* with the port the system chose */
+    bool proxy_protocol;
+    struct hf_tls *tls;          /* NULL: plain; replaced on reload */
+    struct hf_list node;
+};
+
+struct hf_worker {
+    struct hf_gateway *gateway;
+    struct hf_loop *loop;
+    unsigned index;
+    struct hf_random random;
+    struct hf_runtime *runtime;  /* for new connections */
+    struct hf_list listeners;
+    struct hf_list openings;     /* struct hf_opening */
+    struct hf_list relays;       /* struct hf_relay that are open */
+    struct hf_list closing;      /* struct hf_relay that have ended and wait for their legs, at most 2 s */
+    _Atomic size_t opening_count; /* written by its thread, read by the one that waits for the drain's end */
+    _Atomic size_t relay_count;   /* on both lists */
+    bool draining;
+    struct hf_timer flush;       /* writes the log out */
+    struct hf_buffer record;     /* of the ledger: kept between records */
+    _Atomic uint64_t counters[HF_COUNTER_COUNT];
+    _Atomic uint64_t open_now;   /* relays that are open */
+};
+
+static inline void hf_count(struct hf_worker *worker, enum hf_counter counter, uint64_t n)
+{
+    /* One writer: a plain add with relaxed accesses is enough and costs no lock prefix. */
+    uint64_t value = atomic_load_explicit(&worker->counters[counter], memory_order_relaxed);
+    atomic_store_explicit(&worker->counters[counter], value + n, memory_order_relaxed);
+}
+
+static inline void hf_count_ending(struct hf_gateway *gateway, enum hf_cause cause)
+{
+    atomic_fetch_add_explicit(&gateway->endings[cause], 1, memory_order_relaxed);
+}
+
+/* The loop is the caller's and must outlive the worker. */
+struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop, unsigned index, uint64_t seed);
+/* Ends everything at once; the loop must not be running. */
+void hf_worker_free(struct hf_worker *worker);
+/* Opens, keeps and closes listeners so that they are those of the runtime, and gives new connections the runtime. On failure the
+ * listeners that could not be opened are named in why, the others work. Loop thread (or before it runs). */
+enum hf_status hf_worker_apply(struct hf_worker *worker, struct hf_runtime *runtime, struct hf_buffer *why);
+/* {"id":...} objects of at most `limit` open relays, commas between, appended. Loop thread. */
+void hf_worker_print_sessions(struct hf_worker *worker, uint32_t limit, struct hf_buffer *out);
+/* Stops accepting and says goodbye to every connection at a random time within `spread`. Twice: at once. */
+void hf_worker_drain(struct hf_worker *worker, hf_time spread);
+/* Nothing is open any more. */
+bool hf_worker_is_idle(const struct hf_worker *worker);
+
+/* ---- principal and identity of a connection ----------------------------------------------------- */
+
+/* What is known of a connection and seldom read: one block of memory, strings behind the struct. */
+struct hf_identity {
+    uint64_t id;
+    struct hf_runtime *runtime;    /* a reference */
+    struct hf_route *route;
+    struct hf_backend *backend;    /* NULL until chosen */
+    struct hf_limit_entry *limits[4]; /* by enum hf_limit_kind: references; NULL when no limit asks for them */
+    uint8_t entered;               /* bits by kind: it stands in that entry's connections */
+    hf_wall opened;                /* when it was accepted */
+    hf_wall expires;               /* of the credential; INT64_MAX: never */
+    uint8_t peer[16];              /* the client's address as believed; IPv4 mapped; zero for Unix */
+    uint16_t peer_port;
+    bool tls;
+    char *subject;                 /* "" when unknown; inside the block */
+    char *target;                  /* redacted path and query; inside the block */
+};
+
+/* One block with both strings; takes over the runtime's reference. NULL on no memory. */
+struct hf_identity *hf_identity_new(struct hf_runtime *runtime, struct hf_slice subject, struct hf_slice target);
+/* Gives back what it holds in the limits and in its backend's and route's counts. Twice is once. */
+void hf_identity_leave(struct hf_identity *identity, struct hf_worker *worker);
+/* Leaves and frees. NULL is accepted. */
+void hf_identity_free(struct hf_identity *identity, struct hf_worker *worker);
+
+#endif
