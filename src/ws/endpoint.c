@@ -9,7 +9,7 @@
 
 #include "ws/deflate.h"
 
-#define KEEP_MAX 65536 /* bytes of a buffer that stay allocated while it is empty */
+#define KEEP_MAX 4096 /* bytes of a buffer that stay allocated while it is empty */
 #define RSV1 4
 
 enum state {
@@ -268,18 +268,23 @@ static void forget_message(struct hf_endpoint *e)
     }
 }
 
-enum hf_status hf_endpoint_feed(struct hf_endpoint *e, struct hf_slice bytes)
+static void drop_taken(struct hf_endpoint *e)
 {
-    forget_message(e);
-    if (!is_reading(e)) {
-        return HF_OK; /* RFC 6455 5.5.1 and 7.1.7: what comes behind the end is dropped. */
-    }
     if (e->taken == e->in.len) {
         empty(&e->in);
     } else {
         hf_buffer_drop(&e->in, e->taken);
     }
     e->taken = 0;
+}
+
+enum hf_status hf_endpoint_feed(struct hf_endpoint *e, struct hf_slice bytes)
+{
+    forget_message(e);
+    if (!is_reading(e)) {
+        return HF_OK; /* RFC 6455 5.5.1 and 7.1.7: what comes behind the end is dropped. */
+    }
+    drop_taken(e);
     return hf_buffer_add(&e->in, bytes) == HF_OK ? HF_OK : fail_no_memory(e);
 }
 
@@ -582,6 +587,9 @@ enum hf_endpoint_event_kind hf_endpoint_next(struct hf_endpoint *e, struct hf_en
             *event = (struct hf_endpoint_event){
                 .kind = HF_ENDPOINT_FAULT, .code = fault.code, .why = fault.why};
         }
+    }
+    if (event->kind == HF_ENDPOINT_NONE) {
+        drop_taken(e);
     }
     return event->kind;
 }
