@@ -272,6 +272,9 @@ static void a_close_of_one_byte_is_refused(void **unused)
     {
         frame(0x88, "\x03");
         tells("close payload not allowed:1002 | close 1002");
+        frame(0x8a, "\x03\xe8"); /* what an earlier frame left behind does not make it whole */
+        frame(0x88, "\x03");
+        tells("pong(\\x03\\xe8) close payload not allowed:1002 | close 1002");
     }
 }
 

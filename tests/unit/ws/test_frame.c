@@ -342,6 +342,28 @@ static void the_ascii_path_overlooks_nothing_at_any_place_and_offset(void **unus
     }
 }
 
+/* Behind characters of 2, 3 and 4 bytes words start at every place of the key; bad bytes in every
+ * pattern of a word must not look like ASCII under a key that lies wrongly. */
+static void masked_words_are_read_with_the_key_in_its_place(void **unused)
+{
+    static const uint8_t mask[4] = {0x80, 0x01, 0x02, 0x03};
+    static const char *const before[] = {"", "\xC3\xA9", "\xE2\x82\xAC", "\xC3\xA9\xE2\x82\xAC"};
+    for (size_t b = 0; b < 4; b++) {
+        for (unsigned pattern = 0; pattern < 256; pattern++) {
+            uint8_t text[16];
+            uint32_t state = 0;
+            const size_t lead = strlen(before[b]);
+            memcpy(text, before[b], lead);
+            for (size_t i = 0; i < 8; i++) {
+                text[lead + i] = (pattern >> i & 1) != 0 ? 0xFF : 'a';
+            }
+            hf_mask_apply(text, lead + 8, mask, 0);
+            assert_int_equal(hf_utf8_feed_masked(&state, hf_slice(text, lead + 8), mask, 0),
+                             pattern == 0);
+        }
+    }
+}
+
 static void masked_text_is_checked_across_any_cut_and_left_as_it_was(void **unused)
 {
     static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -403,7 +425,7 @@ static void a_close_has_a_code_and_perhaps_a_reason(void **unused)
 /* RFC 6455 5.5.1 */
 static void a_close_of_one_byte_is_a_protocol_error(void **unused)
 {
-    assert_int_equal(close_fault(HF_LITERAL("\x03")), HF_CLOSE_PROTOCOL);
+    assert_int_equal(close_fault(hf_slice("\x03\xe8", 1)), HF_CLOSE_PROTOCOL);
 }
 
 /* RFC 6455 7.4.1 */
@@ -471,6 +493,7 @@ int main(void)
         cmocka_unit_test(the_edges_of_every_length_are_text),
         cmocka_unit_test(a_text_found_bad_stays_bad),
         cmocka_unit_test(the_ascii_path_overlooks_nothing_at_any_place_and_offset),
+        cmocka_unit_test(masked_words_are_read_with_the_key_in_its_place),
         cmocka_unit_test(masked_text_is_checked_across_any_cut_and_left_as_it_was),
         cmocka_unit_test(an_empty_close_means_1005),
         cmocka_unit_test(a_close_has_a_code_and_perhaps_a_reason),
