@@ -10,6 +10,7 @@
 #include "ws/extension.h"
 #include "ws/handshake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- the client's address ---------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include "gateway/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct hf_ledger {

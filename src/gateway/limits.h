@@ -5,6 +5,7 @@
 #ifndef HF_GATEWAY_LIMITS_H
 #define HF_GATEWAY_LIMITS_H
 
+#include "base/list.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "base/table.h"

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "io/tls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- a route ------------------------------------------------------------------------------------- */

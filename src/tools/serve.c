@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* holdfast serve: the gateway as a process: words and files to a configuration, signals to reload, reopen and drain. */
+#include "tools/tools.h"
+
+#include "gateway/admin.h"
+#include "gateway/gateway.h"
+#include "io/epoll.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+extern char **environ;
+
+struct server {
+    struct hf_config_input input;
+    const char **words;        /* of input.flags */
+    struct hf_config *config;  /* that was loaded last */
+    struct hf_log *log;
+    struct hf_loop *loop;      /* of the main thread: admin and signals */
+    struct hf_gateway *gateway;
+    struct hf_admin *admin;
+    struct hf_timer drain_timer;
+    hf_time drain_until;
+    bool draining;
+    bool check;
+    pthread_t signal_thread;
+    bool signals_run;
+};
+
+/* ---- words ----------------------------------------------------------------------------------------------------------- */
+
+static void print_help(void)
+{
+    struct hf_buffer options;
+    hf_buffer_init(&options, &hf_heap, 1 << 20);
+    (void)hf_config_help(&options);
+    printf("usage: holdfast serve --listen ADDRESS --upstream URL [OPTION]...\n"
+           "       holdfast serve -c FILE [--check] [OPTION]...\n\n"
+           "Holds WebSockets in front of an unmodified backend: heartbeats on both sides, limits that count\n"
+           "messages, host, origin and token checks, and a recorded cause for every ending.\n\n"
+           "  -c, --config FILE   read a configuration file (also HOLDFAST_CONFIG)\n"
+           "      --check         check the configuration, print what is in force, and exit\n"
+           "  -h, --help          print this\n\n"
+           "Every option below is also a key of the file (a.b_c for --a-b-c) and an environment variable\n"
+           "(HOLDFAST_A_B_C). An option wins over the environment, the environment over the file.\n\n%.*s\n"
+           "Signals: HUP reloads configuration and certificates and drops nobody, USR1 reopens the log, TERM and INT\n"
+           "drain (stop accepting, say goodbye within `drain`, exit 0); a second one ends at once.\n",
+           HF_SLICE_ARG(hf_buffer_slice(&options)));
+    hf_buffer_reset(&options);
+}
+
+/* Takes our own words out; the others are the configuration's. Returns an exit code, or -1 to go on. */
+static int read_words(struct server *s, int argc, char **argv)
+{
+    size_t count = 0;
+    s->words = calloc((size_t)argc + 1, sizeof(char *));
+    if (s->words == NULL) {
+        fputs("holdfast serve: out of memory\n", stderr);
+        return 1;
+    }
+    s->input.file = getenv("HOLDFAST_CONFIG");
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+            print_help();
+            return 0;
+        }
+        if (strcmp(word, "--check") == 0) {
+            s->check = true;
+        } else if (strcmp(word, "-c") == 0 || strcmp(word, "--config") == 0) {
+            if (i + 1 == argc) {
+                fprintf(stderr, "holdfast serve: %s wants the name of a file\n", word);
+                return 2;
+            }
+            s->input.file = argv[++i];
+        } else if (strncmp(word, "--config=", 9) == 0) {
+            s->input.file = word + 9;
+        } else {
+            s->words[count++] = word;
+        }
+    }
+    s->input.flags = s->words;
+    s->input.environment = (const char *const *)environ;
+    return -1;
+}
+
+static bool load(struct server *s, struct hf_config **config, struct hf_buffer *errors)
+{
+    return hf_config_load(&s->input, config, errors) == HF_OK;
+}
+
+static int check_only(const struct server *s)
+{
+    struct hf_buffer text;
+    hf_buffer_init(&text, &hf_heap, 1 << 22);
+    (void)hf_config_print(s->config, &text);
+    printf("%.*s", HF_SLICE_ARG(hf_buffer_slice(&text)));
+    hf_buffer_clear(&text);
+    (void)hf_config_warnings(s->config, &text);
+    fprintf(stderr, "%.*s", HF_SLICE_ARG(hf_buffer_slice(&text)));
+    /* Certificates and keys are part of what must be right. */
+    struct hf_runtime *runtime = NULL;
+    hf_buffer_clear(&text);
+    enum hf_status status = hf_runtime_new(s->config, &runtime, &text);
+    if (status != HF_OK) {
+        fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(&text)),
+                text.len == 0 || text.data[text.len - 1] != '\n' ? "\n" : "");
+    }
+    hf_runtime_unref(runtime);
+    hf_buffer_reset(&text);
+    return status == HF_OK ? 0 : 2;
+}
+
+/* ---- the log ------------------------------------------------------------------------------------------------------------ */
+
+static enum hf_log_format log_format(const struct hf_config *config)
+{
+    if (config->log.format >= 0) {
+        return (enum hf_log_format)config->log.format;
+    }
+    return config->log.file == NULL && isatty(STDERR_FILENO) ? HF_LOG_TEXT : HF_LOG_JSON;
+}
+
+static void say_lines(struct server *s, enum hf_log_level level, const char *event, struct hf_slice lines)
+{
+    struct hf_slice line;
+    while (hf_slice_next(&lines, '\n', &line)) {
+        if (line.len > 0) {
+            hf_log_say(s->log, level, hf_loop_wall(s->loop), event, "%.*s", HF_SLICE_ARG(line));
+        }
+    }
+}
+
+static void say_start(struct server *s)
+{
+    struct hf_buffer text;
+    hf_buffer_init(&text, &hf_heap, 1 << 20);
+    for (size_t i = 0; i < s->config->listen_count; i++) {
+        struct hf_address address;
+        char where[128];
+        hf_gateway_address(s->gateway, i, &address);
+        hf_address_text(&address, where);
+        hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "listen", "%s%s", where,
+                   s->config->listens[i].certificate_count > 0 ? " (TLS)" : "");
+    }
+    if (s->admin != NULL) {
+        struct hf_address address;
+        char where[128];
+        hf_admin_address(s->admin, &address);
+        hf_address_text(&address, where);
+        hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "admin", "%s", where);
+    }
+    (void)hf_config_warnings(s->config, &text);
+    say_lines(s, HF_LOG_WARNING, "open door", hf_buffer_slice(&text));
+    hf_buffer_reset(&text);
+    uint64_t descriptors = hf_descriptors_raise();
+    if (descriptors < 65536) {
+        hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "descriptors",
+                   "the limit is %llu: enough for %llu connections (two each); raise it with ulimit -n or LimitNOFILE",
+                   (unsigned long long)descriptors, (unsigned long long)(descriptors > 64 ? (descriptors - 64) / 2 : 0));
+    }
+    hf_log_flush(s->log);
+}
+
+/* ---- signals: a thread waits for them and hands each to the main loop ----------------------------------------------------- */
+
+struct signal_task {
+    struct hf_task task;
+    struct server *server;
+    int number;
+};
+
+static void reload(struct server *s)
+{
+    struct hf_buffer text;
+    struct hf_config *config = NULL;
+    hf_buffer_init(&text, &hf_heap, 1 << 20);
+    if (load(s, &config, &text) && hf_gateway_reload(s->gateway, config, &text) == HF_OK) {
+        struct hf_config *old = s->config;
+        s->config = hf_config_ref(config);
+        hf_config_unref(old);
+        hf_log_configure(s->log, log_format(config), config->log.level);
+        hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "reload", "the new configuration is in force");
+    } else {
+        say_lines(s, HF_LOG_ERROR, "reload", hf_buffer_slice(&text));
+        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "reload", "failed; the old configuration stays in force");
+    }
+    hf_config_unref(config);
+    hf_buffer_reset(&text);
+    hf_log_flush(s->log);
+}
+
+static void drain_tick(struct hf_timer *timer, hf_time now)
+{
+    struct server *s = HF_CONTAINER(timer, struct server, drain_timer);
+    if (hf_gateway_is_idle(s->gateway) || now >= s->drain_until) {
+        hf_loop_stop(s->loop);
+        return;
+    }
+    hf_timer_set(s->loop, &s->drain_timer, now + HF_MS(20));
+}
+
+static void drain(struct server *s)
+{
+    if (s->draining) {
+        hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "stop", "a second signal: ending at once");
+        hf_loop_stop(s->loop);
+        return;
+    }
+    s->draining = true;
+    hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "drain", "no new connections; goodbyes go out within %lld ms",
+               (long long)(s->config->drain / 1000));
+    hf_log_flush(s->log);
+    hf_gateway_drain(s->gateway, s->config->drain);
+    /* Each goodbye may take 2 s, an opening its handshake time. */
+    s->drain_until = hf_loop_now(s->loop) + s->config->drain + HF_SECONDS(4);
+    hf_timer_set(s->loop, &s->drain_timer, hf_loop_now(s->loop) + HF_MS(20));
+}
+
+static void take_signal(struct hf_task *task, struct hf_loop *loop)
+{
+    struct signal_task *t = HF_CONTAINER(task, struct signal_task, task);
+    struct server *s = t->server;
+    switch (t->number) {
+    case SIGHUP:
+        reload(s);
+        break;
+    case SIGUSR1:
+        if (hf_log_reopen(s->log) != HF_OK) {
+            hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(loop), "log", "cannot be opened again; the old file stays in use");
+        }
+        break;
+    default:
+        drain(s);
+        break;
+    }
+    free(t);
+}
+
+static sigset_t our_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2); /* from ourselves: the thread ends */
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void *wait_for_signals(void *context)
+{
+    struct server *s = context;
+    sigset_t set = our_signals();
+    for (;;) {
+        int number = 0;
+        if (sigwait(&set, &number) != 0) {
+            continue;
+        }
+        if (number == SIGUSR2) {
+            return NULL;
+        }
+        struct signal_task *t = calloc(1, sizeof(*t));
+        if (t != NULL) {
+            *t = (struct signal_task){.task = {.run = take_signal}, .server = s, .number = number};
+            hf_loop_post(s->loop, &t->task);
+        }
+    }
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------------------- */
+
+static size_t worker_count(const struct hf_config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return config->workers > 0 ? config->workers : cores > 0 ? (size_t)cores : 1;
+}
+
+static enum hf_status make_gateway(struct server *s, struct hf_buffer *why)
+{
+    size_t count = worker_count(s->config);
+    struct hf_loop **loops = calloc(count, sizeof(struct hf_loop *));
+    uint64_t seed = 0;
+    enum hf_status status = HF_NO_MEMORY;
+    size_t made = 0;
+    while (loops != NULL && made < count && (loops[made] = hf_epoll_new()) != NULL) {
+        made++;
+    }
+    if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1) {
+        hf_buffer_add_text(why, "no random numbers\n");
+    } else if (loops != NULL && made == count) {
+        status = hf_gateway_new(s->config, s->log, loops, count, seed, &s->gateway, why);
+        made = 0; /* taken over */
+    } else {
+        hf_buffer_add_text(why, "no descriptors for the event loops; raise ulimit -n\n");
+    }
+    for (size_t i = 0; i < made; i++) {
+        hf_loop_free(loops[i]);
+    }
+    free(loops);
+    return status;
+}
+
+static int fail(const char *what, const struct hf_buffer *why, enum hf_status status)
+{
+    if (why->len > 0) {
+        fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(why)), why->data[why->len - 1] == '\n' ? "" : "\n");
+    } else {
+        fprintf(stderr, "holdfast serve: %s: %s\n", what, hf_status_text(status));
+    }
+    return status == HF_INVALID || status == HF_NOT_FOUND ? 2 : 1;
+}
+
+static int start(struct server *s, struct hf_buffer *why)
+{
+    sigset_t set = our_signals();
+    (void)hf_descriptors_raise();
+    enum hf_status status = hf_log_open(s->config->log.file, log_format(s->config), s->config->log.level, &s->log);
+    if (status != HF_OK) {
+        fprintf(stderr, "holdfast serve: log.file %s: %s\n", s->config->log.file, hf_status_text(status));
+        return 1;
+    }
+    /* Before any thread: all of them inherit the mask. */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    s->loop = hf_epoll_new();
+    if (s->loop == NULL) {
+        return fail("event loop", why, HF_NO_DESCRIPTORS);
+    }
+    hf_timer_init(&s->drain_timer, drain_tick);
+    status = make_gateway(s, why);
+    if (status == HF_OK && s->config->admin.len > 0) {
+        status = hf_admin_new(s->gateway, s->loop, s->config, &s->admin, why);
+    }
+    if (status == HF_OK) {
+        status = hf_gateway_start(s->gateway);
+    }
+    if (status != HF_OK) {
+        return fail("start", why, status);
+    }
+    s->signals_run = pthread_create(&s->signal_thread, NULL, wait_for_signals, s) == 0;
+    return s->signals_run ? 0 : fail("threads", why, HF_NO_MEMORY);
+}
+
+static void finish(struct server *s)
+{
+    if (s->signals_run) {
+        pthread_kill(s->signal_thread, SIGUSR2);
+        pthread_join(s->signal_thread, NULL);
+    }
+    if (s->gateway != NULL) {
+        hf_gateway_stop(s->gateway);
+    }
+    hf_admin_free(s->admin);
+    hf_gateway_free(s->gateway);
+    hf_loop_free(s->loop);
+    hf_log_close(s->log);
+    hf_config_unref(s->config);
+    free(s->words);
+}
+
+int hf_tool_serve(int argc, char **argv)
+{
+    struct server s = {0};
+    struct hf_buffer why;
+    hf_buffer_init(&why, &hf_heap, 1 << 20);
+    int code = read_words(&s, argc, argv);
+    if (code < 0 && !load(&s, &s.config, &why)) {
+        fprintf(stderr, "%.*s", HF_SLICE_ARG(hf_buffer_slice(&why)));
+        code = 2;
+    }
+    if (code < 0 && s.check) {
+        code = check_only(&s);
+    }
+    if (code < 0) {
+        code = start(&s, &why);
+        if (code == 0) {
+            say_start(&s);
+            hf_epoll_run(s.loop);
+        }
+    }
+    finish(&s);
+    hf_buffer_reset(&why);
+    return code;
+}
