@@ -275,6 +275,9 @@ void hf_config_problem(struct hf_config_build *b, const struct hf_config_where *
                        const char *key, const char *format, ...)
 {
     struct hf_buffer line;
+    if (b->no_memory) {
+        return; /* what is missing now may be missing for want of memory */
+    }
     hf_buffer_init(&line, b->scratch.alloc, 16384);
     add_where(&line, where, key);
     va_list args;

@@ -421,8 +421,8 @@ void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_r
     nearest[0] = '\0';
     for (size_t i = 0; i < hf_config_key_count; i++) {
         const struct hf_config_key *key = &hf_config_keys[i];
-        if (key->scope == (in_route ? HF_SCOPE_GLOBAL : HF_SCOPE_ROUTE) ||
-            (form != HF_FORM_KEY && key->file_only)) {
+        bool elsewhere = key->scope == (in_route ? HF_SCOPE_GLOBAL : HF_SCOPE_ROUTE);
+        if (form != HF_FORM_KEY && hf_config_key_is_file_only(key)) {
             continue;
         }
         char name[HF_CONFIG_NAME_MAX];
@@ -433,8 +433,8 @@ void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_r
             distance = hf_config_distance(text, group);
             name[group.len] = '\0';
         }
-        if (distance < best) {
-            best = distance;
+        if (2 * distance + elsewhere < best) {
+            best = 2 * distance + elsewhere;
             memcpy(nearest, name, sizeof name);
         }
     }

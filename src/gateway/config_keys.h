@@ -87,10 +87,11 @@ static inline bool hf_config_key_is_file_only(const struct hf_config_key *key)
 {
     return key->file_only || key->scope == HF_SCOPE_ROUTE;
 }
-/* The row whose flag or variable this would be, file-only ones included; NULL when there is none. */
+/* The row whose flag or variable this would be, file-only ones included; NULL when there is none.
+ */
 const struct hf_config_key *hf_config_key_by_form(struct hf_slice text, enum hf_config_form form);
-/* The name nearest to text by edit distance: a key or group that may stand where text stands
- * (in_route: in an entry of `routes`), a flag, or a variable. */
+/* The name nearest to text by edit distance: a key or group, a flag, or a variable. Of two that are
+ * equally near, the one that may stand where text stands (in_route: in an entry of `routes`). */
 void hf_config_nearest(struct hf_slice text, enum hf_config_form form, bool in_route,
                        char nearest[HF_CONFIG_NAME_MAX]);
 /* Edits (insert, remove, replace a byte, ASCII case folded) from a to b; both are cut at 64 bytes.
