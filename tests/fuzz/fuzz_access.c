@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hosts, origins and addresses. The input's first line is a pattern, the second what knocks. Case
- * never matters; a pattern that is not valid matches nothing; a pattern without a star matches
- * itself; what matches a pattern below a domain ends in that domain; an address that is written
- * reads the same, and as the C library reads it; a block holds what its bits say. */
+ * never matters but in "null"; a pattern that is not valid matches nothing; a pattern without a
+ * star matches itself; what matches a pattern below a domain ends in that domain; an address that
+ * is written reads the same, and as the C library reads it; a block holds what its bits say. */
 #include "fuzz.h"
 #include "policy/access.h"
 

@@ -87,17 +87,23 @@ static void hear(struct hf_slice bytes, uint8_t bits, uint8_t windows, size_t st
     hf_endpoint_free(e);
 }
 
-static void check_same(const struct heard *a, const struct heard *b)
+/* Of two faults in the same compressed bytes, too much and no UTF-8, the one that is met first
+ * depends on the pieces; without compression it does not. */
+static void check_same(const struct heard *a, const struct heard *b, bool compressed)
 {
+    bool failed = a->count > 0 && a->events[a->count - 1].kind == HF_ENDPOINT_FAULT;
+
     HF_ASSERT(a->count == b->count && a->closed == b->closed);
     for (size_t i = 0; i < a->count; i++) {
         HF_ASSERT(a->events[i].kind == b->events[i].kind);
         HF_ASSERT(a->events[i].opcode == b->events[i].opcode);
-        HF_ASSERT(a->events[i].code == b->events[i].code);
+        HF_ASSERT(a->events[i].code == b->events[i].code ||
+                  (compressed && failed && i + 1 == a->count));
         HF_ASSERT(a->events[i].len == b->events[i].len);
         HF_ASSERT(a->events[i].hash == b->events[i].hash);
     }
-    HF_ASSERT(hf_slice_eq(hf_buffer_slice(&a->out), hf_buffer_slice(&b->out)));
+    HF_ASSERT((compressed && failed) ||
+              hf_slice_eq(hf_buffer_slice(&a->out), hf_buffer_slice(&b->out)));
 }
 
 /* What was heard must be what flow.h finds in the same bytes, up to the first Close, whose payload
@@ -115,6 +121,11 @@ static void check_flow(struct hf_slice bytes, bool client, const struct heard *h
         if (kind == HF_FLOW_DATA && !step.ends) {
             bytes = hf_slice_from(bytes, step.size);
             continue;
+        }
+        if (kind == HF_FLOW_FAULT && i == heard->count) {
+            /* flow judges the first two bytes of a head, the endpoint the whole head. */
+            HF_ASSERT(hf_frame_read_head(bytes, &step.head) == HF_FRAME_MORE);
+            return;
         }
         HF_ASSERT(i < heard->count);
         if (kind == HF_FLOW_FAULT) {
@@ -149,7 +160,7 @@ static void listen(struct hf_slice bytes, uint8_t bits, uint8_t windows)
     hear(bytes, bits, windows, SIZE_MAX, &whole);
     for (size_t step = 1; step <= 11; step += 5) {
         hear(bytes, bits, windows, step, &split);
-        check_same(&whole, &split);
+        check_same(&whole, &split, (bits & 2) != 0);
         hf_buffer_reset(&split.out);
     }
     if ((bits & 2) == 0) {
