@@ -5,6 +5,7 @@ import base64
 import functools
 import http.server
 import json
+import os
 import subprocess
 import threading
 import time
@@ -153,9 +154,14 @@ def test_node_ws_answers_the_heartbeats_and_stays(gateway, backend):
 
 def test_wscat_speaks_through_the_gateway(gateway, app):
     g = gateway(app.url)
-    done = subprocess.run([servers.node_ready() / "node_modules" / ".bin" / "wscat", "-c", g.url + "/ws", "-s", "v1.echo",
-                           "-x", "hello from wscat", "-w", "1"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=30)
+    keyboard, hand = os.pipe()  # wscat leaves when its standard input ends, so it is held open
+    try:
+        done = subprocess.run([servers.node_ready() / "node_modules" / ".bin" / "wscat", "-c", g.url + "/ws",
+                               "-s", "v1.echo", "-x", "hello from wscat", "-w", "1"], stdin=keyboard,
+                              capture_output=True, text=True, timeout=30)
+    finally:
+        os.close(keyboard)
+        os.close(hand)
     assert "hello from wscat" in done.stdout, done
     assert g.ending()["who"] == "client"
 

@@ -134,7 +134,7 @@ def test_a_ping_of_a_backend_inside_a_long_stream_to_the_client_is_answered(join
 
 # ---- the Close handshake
 
-@pytest.mark.parametrize("reason", ["", REASON, "r" * 123])
+@pytest.mark.parametrize("reason", ["", REASON, "r" * 123], ids=["empty", "utf8", "longest"])
 def test_a_clients_close_reaches_the_backend_with_code_and_reason_byte_for_byte(relay, reason):
     gateway, backend = relay()
     for code in CODES:
@@ -149,7 +149,7 @@ def test_a_clients_close_reaches_the_backend_with_code_and_reason_byte_for_byte(
         served.expect_end()
 
 
-@pytest.mark.parametrize("reason", ["", REASON, "r" * 123])
+@pytest.mark.parametrize("reason", ["", REASON, "r" * 123], ids=["empty", "utf8", "longest"])
 def test_a_backends_close_reaches_the_client_with_code_and_reason_byte_for_byte(relay, reason):
     gateway, backend = relay()
     for code in CODES:

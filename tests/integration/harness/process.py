@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-DEADLINE = 15.0  # seconds: what a loaded machine may need for anything that should happen at once
+DEADLINE = 8.0  # seconds: what a loaded machine may need for anything that should happen at once
 
 
 class Timeout(AssertionError):
