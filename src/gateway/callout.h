@@ -13,9 +13,11 @@
 
 /* Where to ask, made once for a route: the parsed URL and the TLS context. */
 struct hf_callout_target;
+/* The URL is http, https or unix; https is always verified, against upstream_tls.ca or the system's authorities. Names in
+ * callout.copy that belong to one connection or to the WebSocket handshake are refused, with why. */
 HF_MUST_USE enum hf_status hf_callout_target_new(const struct hf_route_config *config, struct hf_callout_target **target,
                                                  struct hf_buffer *why);
-/* NULL is accepted. */
+/* Call-outs that are still open keep what they need of it. NULL is accepted. */
 void hf_callout_target_free(struct hf_callout_target *target);
 
 enum hf_callout_kind {
