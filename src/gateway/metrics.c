@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics in the Prometheus text format 0.0.4: every family has its HELP and TYPE once, all its
+ * samples together, and labels only from the configuration and from tables, so that no stranger can
+ * make series.
+ *
+ * Counters of routes and upstreams belong to the runtime that is in force: a reload starts them at
+ * zero, which Prometheus reads as a counter's restart. Routes of one name are one series, and so
+ * are upstreams of one URL within them. */
+#include "gateway/admin.h"
+
+#include "io/tls.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+struct label {
+    const char *key;
+    const char *value;
+};
+
+static void add_label_value(struct hf_buffer *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\n') {
+            hf_buffer_add_text(out, "\\n");
+            continue;
+        }
+        if (*text == '"' || *text == '\\') {
+            hf_buffer_add_byte(out, '\\');
+        }
+        hf_buffer_add_byte(out, (uint8_t)*text);
+    }
+}
+
+static void add_family(struct hf_buffer *out, const char *name, const char *type, const char *help)
+{
+    hf_buffer_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void add_series(struct hf_buffer *out, const char *name, const struct label *labels,
+                       size_t count)
+{
+    hf_buffer_add_text(out, name);
+    for (size_t i = 0; i < count; i++) {
+        hf_buffer_addf(out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].key);
+        add_label_value(out, labels[i].value);
+        hf_buffer_add_byte(out, '"');
+    }
+    hf_buffer_add_text(out, count > 0 ? "} " : " ");
+}
+
+static void add_sample(struct hf_buffer *out, const char *name, const struct label *labels,
+                       size_t count, uint64_t value)
+{
+    add_series(out, name, labels, count);
+    hf_buffer_addf(out, "%llu\n", (unsigned long long)value);
+}
+
+/* A family of one sample without labels. */
+static void add_plain(struct hf_buffer *out, const char *name, const char *type, const char *help,
+                      uint64_t value)
+{
+    add_family(out, name, type, help);
+    add_sample(out, name, NULL, 0, value);
+}
+
+/* Seconds with as many decimals as the unit has: 1000 or 1000000 to the second. */
+static void add_seconds(struct hf_buffer *out, const char *name, const struct label *labels,
+                        size_t count, int64_t value, int64_t unit)
+{
+    add_series(out, name, labels, count);
+    hf_buffer_addf(out, "%lld.%0*lld\n", (long long)(value / unit), unit == 1000 ? 3 : 6,
+                   (long long)(value % unit));
+}
+
+/* ---- the workers' counters
+ * ---------------------------------------------------------------------------------------- */
+
+/* The unit stands before _total: bytes_client is holdfast_client_bytes_total. */
+static void counter_name(const char *row, char name[80])
+{
+    static const char bytes[] = "bytes_";
+    if (strncmp(row, bytes, sizeof(bytes) - 1) == 0) {
+        (void)snprintf(name, 80, "holdfast_%s_bytes_total", row + sizeof(bytes) - 1);
+    } else {
+        (void)snprintf(name, 80, "holdfast_%s_total", row);
+    }
+}
+
+static void add_counters(const struct hf_gateway *g, struct hf_buffer *out)
+{
+    static const struct {
+        const char *row;
+        const char *help;
+    } rows[] = {
+#define ROW(name, text) {#name, text},
+        HF_COUNTERS(ROW)
+#undef ROW
+    };
+    for (size_t c = 0; c < HF_COUNTER_COUNT; c++) {
+        char name[80];
+        uint64_t sum = 0;
+        for (size_t i = 0; i < g->worker_count; i++) {
+            sum += atomic_load_explicit(&g->workers[i]->counters[c], memory_order_relaxed);
+        }
+        counter_name(rows[c].row, name);
+        add_plain(out, name, "counter", rows[c].help, sum);
+    }
+}
+
+static void add_workers(const struct hf_gateway *g, struct hf_buffer *out)
+{
+    static const char open_now[] = "holdfast_worker_connections_open";
+    uint64_t openings = 0;
+    add_plain(out, "holdfast_workers", "gauge", "Event loops, each on a thread of its own",
+              g->worker_count);
+    add_family(out, open_now, "gauge",
+               "WebSockets that are open, by worker, whatever configuration they came under");
+    for (size_t i = 0; i < g->worker_count; i++) {
+        char index[24];
+        (void)snprintf(index, sizeof(index), "%zu", i);
+        add_sample(out, open_now, &(struct label){"worker", index}, 1,
+                   atomic_load_explicit(&g->workers[i]->open_now, memory_order_relaxed));
+        openings += atomic_load_explicit(&g->workers[i]->opening_count, memory_order_relaxed);
+    }
+    add_plain(out, "holdfast_handshakes_in_progress", "gauge",
+              "Connections that have no answer to their handshake yet", openings);
+}
+
+/* ---- the gateway
+ * --------------------------------------------------------------------------------------------------
+ */
+
+static void add_gateway(struct hf_gateway *g, struct hf_buffer *out)
+{
+    add_family(out, "holdfast_build_info", "gauge", "Always 1; the version is the label");
+    add_sample(out, "holdfast_build_info", &(struct label){"version", HF_VERSION}, 1, 1);
+    add_family(out, "holdfast_start_time_seconds", "gauge",
+               "When the gateway was started, in seconds since 1970 UTC");
+    add_seconds(out, "holdfast_start_time_seconds", NULL, 0, g->started, 1000);
+    add_plain(out, "holdfast_draining", "gauge",
+              "1 while the gateway says goodbye to its connections",
+              atomic_load_explicit(&g->draining, memory_order_relaxed) ? 1 : 0);
+    add_plain(out, "holdfast_config_reloads_total", "counter",
+              "Configurations that were taken while running",
+              atomic_load_explicit(&g->reloads, memory_order_relaxed));
+    add_plain(out, "holdfast_config_reload_failures_total", "counter",
+              "Configurations that were refused while running",
+              atomic_load_explicit(&g->reload_failures, memory_order_relaxed));
+    if (g->log != NULL) {
+        add_plain(out, "holdfast_log_lines_lost_total", "counter",
+                  "Log lines that could not be written", hf_log_lost(g->log));
+    }
+}
+
+static void add_endings(struct hf_gateway *g, struct hf_buffer *out)
+{
+    static const char name[] = "holdfast_endings_total";
+    add_family(out, name, "counter",
+               "Connections that ended, by cause and by the side where the reason lies");
+    for (unsigned cause = 1; cause < hf_cause_count(); cause++) {
+        struct label labels[] = {{"cause", hf_cause_id((enum hf_cause)cause)},
+                                 {"who", hf_cause_who((enum hf_cause)cause)}};
+        add_sample(out, name, labels, 2,
+                   atomic_load_explicit(&g->endings[cause], memory_order_relaxed));
+    }
+}
+
+/* ---- routes
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static bool same_name(const struct hf_runtime *rt, size_t a, size_t b)
+{
+    return strcmp(rt->routes[a].config->name, rt->routes[b].config->name) == 0;
+}
+
+/* Routes of one name are told once, where the first of them stands. */
+static bool is_first(const struct hf_runtime *rt, size_t route)
+{
+    for (size_t i = 0; i < route; i++) {
+        if (same_name(rt, i, route)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All routes of one name together; cause NONE: their open connections, else their endings by that
+ * cause. */
+static uint64_t route_sum(const struct hf_runtime *rt, size_t route, unsigned cause)
+{
+    uint64_t sum = 0;
+    for (size_t i = route; i < rt->config->route_count; i++) {
+        if (same_name(rt, i, route)) {
+            struct hf_route *r = &rt->routes[i];
+            sum += atomic_load_explicit(cause == HF_CAUSE_NONE ? &r->open : &r->endings[cause],
+                                        memory_order_relaxed);
+        }
+    }
+    return sum;
+}
+
+static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
+{
+    static const char open[] = "holdfast_connections_open";
+    static const char endings[] = "holdfast_route_endings_total";
+    add_family(out, open, "gauge",
+               "WebSockets that are open, by route of the configuration in force");
+    for (size_t i = 0; i < rt->config->route_count; i++) {
+        if (is_first(rt, i)) {
+            add_sample(out, open, &(struct label){"route", rt->routes[i].config->name}, 1,
+                       route_sum(rt, i, HF_CAUSE_NONE));
+        }
+    }
+    add_family(out, endings, "counter",
+               "Connections of a route that ended, by cause; causes that never came are left out");
+    for (size_t i = 0; i < rt->config->route_count; i++) {
+        for (unsigned cause = 1; is_first(rt, i) && cause < hf_cause_count(); cause++) {
+            struct label labels[] = {{"route", rt->routes[i].config->name},
+                                     {"cause", hf_cause_id((enum hf_cause)cause)}};
+            uint64_t sum = route_sum(rt, i, cause);
+            if (sum > 0) {
+                add_sample(out, endings, labels, 2, sum);
+            }
+        }
+    }
+}
+
+/* ---- upstreams
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+/* One upstream of one route. */
+struct place {
+    size_t route;
+    size_t backend;
+};
+
+static struct hf_backend *backend_at(const struct hf_runtime *rt, struct place p)
+{
+    return &rt->routes[p.route].backends[p.backend];
+}
+
+static bool same_series(const struct hf_runtime *rt, struct place a, struct place b)
+{
+    return same_name(rt, a.route, b.route) &&
+           strcmp(backend_at(rt, a)->config->url, backend_at(rt, b)->config->url) == 0;
+}
+
+/* The clock of the loops. */
+static hf_time monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return HF_SECONDS(t.tv_sec) + t.tv_nsec / 1000;
+}
+
+/* What all upstreams of one name and URL have together, told where the first stands: false for the
+ * others. */
+static bool upstream_sum(const struct hf_runtime *rt, struct place at, hf_time now,
+                         uint64_t *active, bool *up)
+{
+    struct place p;
+    *active = 0;
+    *up = false;
+    for (p.route = 0; p.route < rt->config->route_count; p.route++) {
+        for (p.backend = 0; p.backend < rt->routes[p.route].backend_count; p.backend++) {
+            if (!same_series(rt, p, at)) {
+                continue;
+            }
+            if (p.route < at.route || (p.route == at.route && p.backend < at.backend)) {
+                return false;
+            }
+            *active += atomic_load_explicit(&backend_at(rt, p)->active, memory_order_relaxed);
+            *up = *up ||
+                  atomic_load_explicit(&backend_at(rt, p)->down_until, memory_order_relaxed) <= now;
+        }
+    }
+    return true;
+}
+
+static void add_upstream_family(const struct hf_runtime *rt, bool health, struct hf_buffer *out)
+{
+    const char *name = health ? "holdfast_upstream_up" : "holdfast_upstream_active";
+    hf_time now = monotonic();
+    add_family(out, name, "gauge",
+               health ? "1, or 0 while failures keep the upstream out of the choice"
+                      : "Handshakes and open WebSockets on the upstream");
+    for (size_t i = 0; i < rt->config->route_count; i++) {
+        for (size_t j = 0; j < rt->routes[i].backend_count; j++) {
+            struct place at = {i, j};
+            struct label labels[] = {{"route", rt->routes[i].config->name},
+                                     {"upstream", backend_at(rt, at)->config->url}};
+            uint64_t active;
+            bool up;
+            if (upstream_sum(rt, at, now, &active, &up)) {
+                add_sample(out, name, labels, 2, health ? (up ? 1 : 0) : active);
+            }
+        }
+    }
+}
+
+/* ---- certificates
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* Listeners of one text (two with port 0) are told once, by the certificate that expires first. */
+static void add_certificates(const struct hf_runtime *rt, struct hf_buffer *out)
+{
+    static const char name[] = "holdfast_certificate_expiry_seconds";
+    bool any = false;
+    for (size_t i = 0; i < rt->config->listen_count; i++) {
+        char text[128];
+        int64_t expires = rt->listener_tls[i] == NULL ? 0 : hf_tls_expires(rt->listener_tls[i]);
+        bool told = expires == 0;
+        hf_address_text(&rt->config->listens[i].address, text);
+        for (size_t j = 0; j < rt->config->listen_count && !told; j++) {
+            char other[128];
+            int64_t also = rt->listener_tls[j] == NULL ? 0 : hf_tls_expires(rt->listener_tls[j]);
+            hf_address_text(&rt->config->listens[j].address, other);
+            if (j != i && also != 0 && strcmp(text, other) == 0) {
+                told = j < i;
+                expires = also < expires ? also : expires;
+            }
+        }
+        if (told) {
+            continue;
+        }
+        if (!any) {
+            add_family(out, name, "gauge",
+                       "When the listener's first certificate expires, in seconds since 1970 UTC");
+            any = true;
+        }
+        add_seconds(out, name, &(struct label){"listener", text}, 1, expires, 1000);
+    }
+}
+
+/* ---- the process
+ * --------------------------------------------------------------------------------------------------
+ */
+
+/* False when the system does not tell. */
+static bool count_descriptors(uint64_t *count)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    if (folder == NULL) {
+        return false;
+    }
+    *count = 0;
+    for (struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
+        *count += e->d_name[0] != '.';
+    }
+    closedir(folder);
+    *count -= *count > 0 ? 1 : 0; /* the folder's own */
+    return true;
+}
+
+static bool resident_bytes(uint64_t *bytes)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long pages = 0;
+    bool ok = file != NULL && fscanf(file, "%*u %llu", &pages) == 1;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    *bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    return ok;
+}
+
+static void add_process(struct hf_buffer *out)
+{
+    struct rusage usage;
+    struct rlimit limit;
+    uint64_t value;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        int64_t seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
+        add_family(out, "process_cpu_seconds_total", "counter",
+                   "CPU time of the process, user and system");
+        add_seconds(out, "process_cpu_seconds_total", NULL, 0,
+                    seconds * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec, 1000000);
+    }
+    if (count_descriptors(&value)) {
+        add_plain(out, "process_open_fds", "gauge", "Open file descriptors", value);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        add_plain(out, "process_max_fds", "gauge",
+                  "File descriptors that the process may have open", limit.rlim_cur);
+    }
+    if (resident_bytes(&value)) {
+        add_plain(out, "process_resident_memory_bytes", "gauge", "Resident memory in bytes", value);
+    }
+}
+
+enum hf_status hf_metrics_print(struct hf_gateway *gateway, struct hf_buffer *out)
+{
+    struct hf_runtime *rt = hf_gateway_runtime(gateway);
+    add_gateway(gateway, out);
+    add_workers(gateway, out);
+    add_counters(gateway, out);
+    add_endings(gateway, out);
+    add_routes(rt, out);
+    add_upstream_family(rt, false, out);
+    add_upstream_family(rt, true, out);
+    add_certificates(rt, out);
+    hf_runtime_unref(rt);
+    add_process(out);
+    return out->failed ? HF_NO_MEMORY : HF_OK;
+}
