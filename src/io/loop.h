@@ -155,6 +155,8 @@ bool hf_stream_offer(struct stream *s, size_t had, size_t len);
 /* Keeps a copy behind what is kept in *unread already. False on no memory. */
 bool hf_unread_add(struct unread **unread, struct hf_slice bytes);
 void hf_stream_report_end(struct stream *s);
+/* The same, unless the stream is paused or was resumed inside its last on_bytes: then the rest comes first. */
+void hf_stream_end_if_taken(struct stream *s);
 /* Calls on_open, once. False when the owner closed it inside, or ended it. */
 bool hf_stream_report_open(struct stream *s);
 /* One receive into the room at `into`: the bytes, or 0 when there is nothing, with the flags and the end

@@ -189,6 +189,18 @@ void hf_stream_report_end(struct stream *s)
     }
 }
 
+void hf_stream_end_if_taken(struct stream *s)
+{
+    if (s->paused) {
+        return;
+    }
+    if (s->again && s->unread != NULL) {
+        hf_stream_ready(s);
+        return;
+    }
+    hf_stream_report_end(s);
+}
+
 bool hf_stream_report_open(struct stream *s)
 {
     hf_stream_become(s, STREAM_OPEN);
@@ -330,9 +342,7 @@ static void work_plain(struct stream *s)
             }
         }
         if (s->end != HF_END_KINDS && (last || s->end == HF_END_ERRNO)) {
-            if (!s->paused) {
-                hf_stream_report_end(s);
-            }
+            hf_stream_end_if_taken(s);
             return;
         }
     } while (s->readable && n < room);

@@ -141,7 +141,7 @@ static enum hf_status load_certificate(SSL_CTX *ctx, const char *file, struct hf
     if (SSL_CTX_use_certificate_chain_file(ctx, file) == 1) {
         return HF_OK;
     }
-    if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+    if (ERR_GET_REASON(ERR_peek_error()) == PEM_R_NO_START_LINE) {
         hf_buffer_addf(why, "%s: holds no certificate in PEM form", file);
     } else {
         hf_buffer_addf(why, "%s: not a usable certificate: %s", file, first_reason());

@@ -446,12 +446,9 @@ void hf_tls_work(struct stream *s)
             return;
         }
     }
-    if (s->paused) {
-        return;
-    }
     if (s->end != HF_END_KINDS) {
-        hf_stream_report_end(s);
-    } else if (s->readable || hf_tls_has_more(s->tls)) {
+        hf_stream_end_if_taken(s);
+    } else if (!s->paused && (s->readable || hf_tls_has_more(s->tls))) {
         hf_stream_ready(s);
     }
 }
@@ -573,8 +570,24 @@ static void tls_shut(struct hf_stream *stream)
 /* ---- closing ------------------------------------------------------------------------------------
  */
 
+/* Throws away what came. A session ticket that its owner never hears of would otherwise wait
+ * unread, and TCP answers a close with unread bytes by a reset, which destroys what was sent. */
+static void drain(struct stream *s)
+{
+    ssize_t n;
+    size_t some = 0;
+    do {
+        /* With MSG_TRUNC TCP copies nothing (tcp(7)). */
+        n = recv(s->fd, room_of(s)->in, sizeof(room_of(s)->in), MSG_TRUNC);
+        some += n > 0 ? (size_t)n : 0;
+    } while (n > 0 && some < OUT_MAX);
+}
+
 bool hf_tls_lingers(struct stream *s)
 {
+    if (s->state >= STREAM_HANDSHAKE && !s->broken) {
+        drain(s);
+    }
     if (s->state == STREAM_OPEN || s->state == STREAM_ENDED) {
         notify_end(s);
     }
@@ -591,6 +604,9 @@ bool hf_tls_lingers(struct stream *s)
 void hf_tls_linger_event(struct stream *s, uint32_t events)
 {
     bool gone = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    if ((events & EPOLLIN) != 0) {
+        drain(s);
+    }
     if (gone || ((events & EPOLLOUT) != 0 && hf_tls_flush(s)) || s->broken) {
         hf_stream_kill(s);
     }
