@@ -56,7 +56,7 @@ static json_t *decode_object(struct hf_slice text)
     json_t *object = NULL;
     struct hf_buffer bytes;
     hf_buffer_init(&bytes, &hf_heap, TOKEN_MAX);
-    if (text.len > 0 && hf_base64url_decode(text, &bytes)) {
+    if (text.len > 0 && hf_jwt_base64url(text, &bytes)) {
         object = json_loadb((const char *)bytes.data, bytes.len, JSON_REJECT_DUPLICATES, NULL);
     }
     hf_buffer_reset(&bytes);
@@ -71,7 +71,7 @@ static bool decode_signature(struct hf_slice text, size_t *size)
 {
     struct hf_buffer bytes;
     hf_buffer_init(&bytes, &hf_heap, TOKEN_MAX);
-    bool fine = hf_base64url_decode(text, &bytes);
+    bool fine = hf_jwt_base64url(text, &bytes);
     *size = bytes.len;
     hf_buffer_reset(&bytes);
     return fine;

@@ -33,7 +33,7 @@ static bool read_member(const json_t *jwk, const char *name, struct hf_buffer *o
         hf_buffer_addf(why, "\"%s\" is missing", name);
         return false;
     }
-    if (!hf_base64url_decode(hf_slice_of(text), out)) {
+    if (!hf_jwt_base64url(hf_slice_of(text), out)) {
         hf_buffer_addf(why, "\"%s\" is not base64url without padding, or too long", name);
         return false;
     }

@@ -4,6 +4,8 @@
  * for is fixed here: a key that could be taken for one of another family is refused. */
 #include "gateway/jwt_keys.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/bio.h>
@@ -56,41 +58,15 @@ const struct hf_jwt_algorithm *hf_jwt_algorithm_of_curve(const char *crv)
     return NULL;
 }
 
-/* ---- base64url ---------------------------------------------------------------------------------
- */
-
-/* 0 to 63, or -1. */
-static int sextet(uint8_t byte)
+bool hf_jwt_base64url(struct hf_slice text, struct hf_buffer *out)
 {
-    if (byte >= 'A' && byte <= 'Z') {
-        return byte - 'A';
+    size_t len = 0;
+    if (hf_buffer_reserve(out, text.len) != HF_OK ||
+        !hf_base64url_decode(text, out->data + out->len, &len)) {
+        return false;
     }
-    if (byte >= 'a' && byte <= 'z') {
-        return byte - 'a' + 26;
-    }
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0' + 52;
-    }
-    return byte == '-' ? 62 : byte == '_' ? 63 : -1;
-}
-
-bool hf_base64url_decode(struct hf_slice text, struct hf_buffer *out)
-{
-    uint32_t bits = 0;
-    unsigned count = 0; /* bits that wait for their byte: 0, 2, 4 or 6 */
-    for (size_t i = 0; i < text.len; i++) {
-        int six = sextet(text.ptr[i]);
-        if (six < 0) {
-            return false;
-        }
-        bits = (bits << 6 | (uint32_t)six) & 0xfff;
-        count += 6;
-        if (count >= 8) {
-            count -= 8;
-            hf_buffer_add_byte(out, (uint8_t)(bits >> count));
-        }
-    }
-    return count != 6 && (bits & ((1u << count) - 1)) == 0 && !out->failed;
+    out->len += len;
+    return true;
 }
 
 /* ---- one key -----------------------------------------------------------------------------------

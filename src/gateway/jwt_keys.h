@@ -58,6 +58,6 @@ enum hf_status hf_jwt_keys_add_jwks(struct hf_jwt_keys *keys, struct hf_slice te
 /* Appends what the text means (RFC 4648 5, without padding, RFC 7515 2). False when a byte is not
  * of the alphabet, when the length is impossible, or when bits that mean nothing are not zero:
  * bytes have only one text, so no second text of a token is ever accepted. */
-bool hf_base64url_decode(struct hf_slice text, struct hf_buffer *out);
+bool hf_jwt_base64url(struct hf_slice text, struct hf_buffer *out);
 
 #endif
