@@ -637,6 +637,123 @@ static void the_table_keeps_the_rules_that_its_readers_rely_on(void **state)
     }
 }
 
+/* A key's field has the key's name, but for a few; two keys that were crossed would look fine
+ * everywhere else. */
+static void each_key_reaches_the_field_of_its_name(void **state)
+{
+#define GLOBAL(field)                                                                              \
+    {                                                                                              \
+#field, HF_SCOPE_GLOBAL, offsetof(struct hf_config, field)                                 \
+    }
+#define ROUTE(field)                                                                               \
+    {                                                                                              \
+#field, HF_SCOPE_INHERITED, offsetof(struct hf_route_config, field)                        \
+    }
+#define NAMED(name, place, field)                                                                  \
+    {                                                                                              \
+        name, HF_SCOPE_##place, offsetof(PLACE_##place, field)                                     \
+    }
+#define PLACE_GLOBAL struct hf_config
+#define PLACE_INHERITED struct hf_route_config
+#define PLACE_ROUTE struct hf_route_config
+    static const struct {
+        const char *name;
+        enum hf_config_scope scope;
+        size_t offset;
+    } fields[] = {
+        NAMED("listen", GLOBAL, listens),
+        GLOBAL(unix_mode),
+        GLOBAL(admin),
+        GLOBAL(admin_token),
+        GLOBAL(workers),
+        GLOBAL(drain),
+        GLOBAL(handshake_timeout),
+        GLOBAL(head_max),
+        GLOBAL(trusted_proxies),
+        GLOBAL(endings_kept),
+        GLOBAL(tls.cert),
+        GLOBAL(tls.key),
+        GLOBAL(tls.version_min),
+        GLOBAL(log.level),
+        GLOBAL(log.format),
+        GLOBAL(log.file),
+        NAMED("tcp.keepalive_idle", GLOBAL, sockets.keepalive_idle),
+        NAMED("tcp.keepalive_interval", GLOBAL, sockets.keepalive_interval),
+        NAMED("tcp.keepalive_count", GLOBAL, sockets.keepalive_count),
+        NAMED("tcp.user_timeout", GLOBAL, sockets.user_timeout),
+        NAMED("tcp.notsent_lowat", GLOBAL, sockets.notsent_lowat),
+        NAMED("limits.total_handshakes_per_second", GLOBAL, total_handshakes_per_second),
+        NAMED("limits.total_connections", GLOBAL, total_connections),
+        GLOBAL(routes),
+        NAMED("path", ROUTE, path),
+        NAMED("rewrite", ROUTE, rewrite),
+        NAMED("name", ROUTE, name),
+        NAMED("upstream", INHERITED, upstreams),
+        ROUTE(balance),
+        ROUTE(upstream_tls.ca),
+        ROUTE(upstream_tls.name),
+        ROUTE(upstream_tls.verify),
+        ROUTE(connect_timeout),
+        ROUTE(upstream_timeout),
+        ROUTE(connect_tries),
+        ROUTE(preserve_host),
+        NAMED("health.fails", INHERITED, health_fails),
+        NAMED("health.down", INHERITED, health_down),
+        ROUTE(hosts),
+        ROUTE(origins),
+        ROUTE(missing_origin),
+        ROUTE(message_max),
+        ROUTE(frame_max),
+        ROUTE(utf8_check),
+        ROUTE(send_timeout),
+        ROUTE(heartbeat.interval),
+        ROUTE(heartbeat.timeout),
+        ROUTE(heartbeat.jitter),
+        ROUTE(heartbeat.client_interval),
+        ROUTE(heartbeat.client_timeout),
+        ROUTE(heartbeat.backend_interval),
+        ROUTE(heartbeat.backend_timeout),
+        ROUTE(app_heartbeat.match),
+        ROUTE(app_heartbeat.answer),
+        ROUTE(app_heartbeat.mode),
+        NAMED("auth", INHERITED, auth.kind),
+        ROUTE(jwt.keys),
+        ROUTE(jwt.jwks),
+        ROUTE(jwt.issuer),
+        ROUTE(jwt.audience),
+        ROUTE(jwt.leeway),
+        ROUTE(jwt.from),
+        ROUTE(jwt.query),
+        ROUTE(jwt.cookie),
+        ROUTE(jwt.subprotocol),
+        ROUTE(jwt.strip),
+        ROUTE(jwt.expiry),
+        ROUTE(callout.url),
+        ROUTE(callout.timeout),
+        ROUTE(callout.copy),
+        ROUTE(callout.subject),
+        ROUTE(limits.messages_per_minute),
+        ROUTE(limits.messages_burst),
+        ROUTE(limits.principal_messages_per_minute),
+        ROUTE(limits.excess_messages),
+        ROUTE(limits.address_handshakes_per_second),
+        ROUTE(limits.principal_handshakes_per_second),
+        ROUTE(limits.route_handshakes_per_second),
+        ROUTE(limits.address_connections),
+        ROUTE(limits.principal_connections),
+        ROUTE(limits.route_connections),
+        ROUTE(limits.excess_handshakes),
+        ROUTE(limits.dry_run),
+    };
+    assert_int_equal(COUNT(fields), hf_config_key_count);
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        const struct hf_config_key *key = hf_config_key_find(hf_slice_of(fields[i].name));
+        assert_non_null(key);
+        assert_int_equal(key->scope, fields[i].scope);
+        assert_int_equal(key->offset, fields[i].offset);
+    }
+}
+
 /* ---- routes -----------------------------------------------------------------------------------
  */
 
@@ -1003,6 +1120,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_key_can_be_set_by_file_flag_variable_and_route_alike),
         cmocka_unit_test(the_defaults_are_what_the_table_says),
         cmocka_unit_test(the_table_keeps_the_rules_that_its_readers_rely_on),
+        cmocka_unit_test(each_key_reaches_the_field_of_its_name),
         cmocka_unit_test(the_longest_path_comes_first),
         cmocka_unit_test(a_route_inherits_key_by_key),
         cmocka_unit_test(a_listener_takes_the_global_certificate_unless_it_has_a_word_of_its_own),
