@@ -65,6 +65,9 @@ static void check_host(struct hf_slice pattern, struct hf_slice host)
 
 static void check_origin(struct hf_slice pattern, struct hf_slice origin)
 {
+    /* The opaque origin is one word, and no name. */
+    HF_ASSERT(hf_origin_matches(HF_LITERAL("null"), origin) ==
+              hf_slice_eq(origin, HF_LITERAL("null")));
     check_pattern(hf_origin_matches, hf_origin_pattern_is_valid, pattern, origin);
     if (hf_origin_pattern_is_valid(pattern) && hf_slice_find(pattern, '*') == pattern.len &&
         hf_slice_search(pattern, HF_LITERAL("://")) < pattern.len) {
