@@ -2,8 +2,6 @@
 /* The environment and the flags, laid over the top level of the file. */
 #include "gateway/config_build.h"
 
-#include <stdio.h>
-
 #define WS_ENABLED "WS_RATE_LIMIT_ENABLED"
 #define WS_LIMIT "WS_MAX_MESSAGES_PER_MINUTE"
 #define WS_LIMIT_DEFAULT 1000
@@ -245,11 +243,11 @@ static void read_known_flag(struct flags *f, const struct hf_config_key *key, st
 /* --no-utf8-check; true when it was that. */
 static bool read_negated_flag(struct flags *f, struct hf_slice word)
 {
-    char name[HF_CONFIG_NAME_MAX];
+    char name[HF_CONFIG_NAME_MAX] = "--";
     if (!hf_slice_starts(word, HF_LITERAL("--no-")) || word.len >= sizeof name) {
         return false;
     }
-    (void)snprintf(name, sizeof name, "--%.*s", HF_SLICE_ARG(hf_slice_from(word, 5)));
+    memcpy(name + 2, word.ptr + 5, word.len - 5);
     const struct hf_config_key *key = hf_config_key_by_form(hf_slice_of(name), HF_FORM_FLAG);
     char *label = label_of(f->b, word);
     if (key == NULL || key->type != HF_KEY_BOOL || label == NULL) {
