@@ -386,6 +386,107 @@ static void tasks_of_many_threads_all_run_each_threads_in_its_order(void **state
     hf_loop_free(loop);
 }
 
+/* A stream that answers each byte with its successor, handed from one thread's loop to the other's
+ * after every answer. */
+struct traveller {
+    struct hf_task task; /* the handing over */
+    struct hf_loop *loops[2];
+    int at;
+    int hops;
+    int wanted;
+    struct hf_stream *stream;
+    struct hf_parcel *parcel;
+};
+
+static size_t answer_and_travel(void *owner, struct hf_stream *stream, struct hf_slice bytes)
+{
+    struct traveller *t = owner;
+    uint8_t next = (uint8_t)(bytes.ptr[0] + 1);
+    assert_int_equal(hf_stream_send(stream, hf_slice(&next, 1)), 1);
+    hf_stream_pause(stream);
+    /* What is left of the slice travels: the release is the next task. */
+    hf_loop_post(t->loops[t->at], &t->task);
+    return 1;
+}
+
+static void travel(struct hf_task *task, struct hf_loop *loop);
+
+static const struct hf_stream_handler travelling = {NULL, answer_and_travel, NULL, NULL};
+
+static void arrive(struct hf_task *task, struct hf_loop *loop)
+{
+    struct traveller *t = HF_CONTAINER(task, struct traveller, task);
+    assert_int_equal(hf_loop_adopt(loop, t->parcel, &travelling, t, &t->stream), HF_OK);
+    t->task.run = travel;
+    hf_stream_resume(t->stream);
+}
+
+static void travel(struct hf_task *task, struct hf_loop *loop)
+{
+    struct traveller *t = HF_CONTAINER(task, struct traveller, task);
+    if (++t->hops == t->wanted) {
+        hf_stream_close(t->stream);
+        hf_loop_stop(t->loops[0]);
+        hf_loop_stop(t->loops[1]);
+        return;
+    }
+    t->parcel = hf_stream_release(t->stream);
+    assert_non_null(t->parcel);
+    t->task.run = arrive;
+    t->at = 1 - t->at;
+    hf_loop_post(t->loops[t->at], &t->task);
+}
+
+static void *run_loop(void *loop)
+{
+    hf_epoll_run(loop);
+    return NULL;
+}
+
+static void ask_bytes(int fd, int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint8_t byte = (uint8_t)i;
+        if (i % 3 == 2) {
+            continue; /* sent together with the one before */
+        }
+        uint8_t two[2] = {byte, (uint8_t)(byte + 1)};
+        size_t len = i % 3 == 1 && i + 1 < count ? 2 : 1;
+        assert_int_equal(write(fd, two, len), (ssize_t)len);
+        for (size_t k = 0; k < len; k++) {
+            uint8_t got = 0;
+            assert_int_equal(read(fd, &got, 1), 1);
+            assert_int_equal(got, (uint8_t)(two[k] + 1));
+        }
+    }
+}
+
+static void a_stream_travels_between_the_loops_of_two_threads(void **state)
+{
+    struct hf_loop *loops[2] = {hf_epoll_new(), hf_epoll_new()};
+    struct door door = {0};
+    struct hf_listen how = {0};
+    tcp_address(NULL, &how.address);
+    listen_or_fail(loops[0], &how, &door);
+    int client = plain_connect(&how.address);
+    UNTIL(loops[0], door.accepted == 1);
+    struct traveller t = {.task = {NULL, travel}, .loops = {loops[0], loops[1]}, .wanted = 600};
+    t.stream = door.last;
+    hf_stream_handle(t.stream, &travelling, &t);
+    hf_stream_resume(t.stream);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_loop, loops[i]), 0);
+    }
+    ask_bytes(client, t.wanted);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    close(client);
+    hf_loop_free(loops[0]);
+    hf_loop_free(loops[1]);
+}
+
 static void rung(struct hf_timer *timer, hf_time now)
 {
     timer->fire = NULL;
@@ -464,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_socket_is_never_replaced),
         cmocka_unit_test(a_file_that_another_put_there_stays_when_the_listener_goes),
         cmocka_unit_test(tasks_of_many_threads_all_run_each_threads_in_its_order),
+        cmocka_unit_test(a_stream_travels_between_the_loops_of_two_threads),
         cmocka_unit_test(a_callers_own_loop_learns_when_to_turn),
         cmocka_unit_test(a_turn_waits_no_longer_than_it_may_nor_than_a_timer),
         cmocka_unit_test(the_soft_limit_of_descriptors_is_raised_to_the_hard_one),

@@ -342,7 +342,7 @@ static void *outside(void *arg)
 static void write_in_small_records(struct outsider *o, SSL *ssl)
 {
     for (int i = 0; i < 10; i++) {
-        (void)SSL_write(ssl, "0123456789" + i, 1);
+        (void)SSL_write(ssl, &"0123456789"[i], 1);
     }
 }
 
