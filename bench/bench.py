@@ -521,23 +521,23 @@ def kernel_socket_bytes():
 def own_network(argv):
     """Starts this script again in a network namespace of its own where that is permitted: there loopback can be set to
     reno and nothing of the machine's has to be put back afterwards."""
-    if os.environ.get("HOLDFAST_BENCH_NETWORK") or not sys.platform.startswith("linux"):
+    if os.environ.get("BENCH_NETWORK") or not sys.platform.startswith("linux"):
         return
     for unshare in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
         try:
             if subprocess.run([*unshare, "true"], capture_output=True).returncode == 0:
-                os.environ["HOLDFAST_BENCH_NETWORK"] = "own"
+                os.environ["BENCH_NETWORK"] = "own"
                 os.execvp(unshare[0], [*unshare, sys.executable, *argv])
         except FileNotFoundError:
             break
-    os.environ["HOLDFAST_BENCH_NETWORK"] = "shared"
+    os.environ["BENCH_NETWORK"] = "shared"
 
 
 def network_setup():
     """Loopback up and under reno (bbr paces, which is not what is measured), in our own namespace only.
     Returns the congestion control in use."""
     control = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control")
-    if os.environ["HOLDFAST_BENCH_NETWORK"] == "own":
+    if os.environ["BENCH_NETWORK"] == "own":
         with socket.socket() as s:
             name = b"lo".ljust(16, b"\0")
             flags = struct.unpack("16xH", fcntl.ioctl(s, 0x8913, name + bytes(16))[:18])[0]
@@ -726,7 +726,7 @@ def main():
         surroundings = {
             "date": time.strftime("%Y-%m-%d %H:%M"), "kernel": f"Linux {platform.release()}",
             "cpus": os.cpu_count(), "congestion_control": congestion_control,
-            "network": "own network namespace" if os.environ["HOLDFAST_BENCH_NETWORK"] == "own"
+            "network": "own network namespace" if os.environ["BENCH_NETWORK"] == "own"
             else "the machine's network",
             "versions": {"nginx": version_of(["nginx", "-v"], lambda s: s.rpartition("/")[2]),
                          "HAProxy": version_of(["haproxy", "-v"], lambda s: s.split()[2]),

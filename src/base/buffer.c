@@ -85,6 +85,21 @@ enum hf_status hf_buffer_add_byte(struct hf_buffer *b, uint8_t byte)
     return status;
 }
 
+enum hf_status hf_buffer_add_number(struct hf_buffer *b, int64_t value)
+{
+    char text[20];
+    size_t at = sizeof(text);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0) {
+        text[--at] = '-';
+    }
+    return hf_buffer_add(b, hf_slice(text + at, sizeof(text) - at));
+}
+
 enum hf_status hf_buffer_addf(struct hf_buffer *b, const char *format, ...)
 {
     va_list args;

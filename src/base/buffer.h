@@ -31,6 +31,8 @@ HF_MUST_USE enum hf_status hf_buffer_reserve(struct hf_buffer *b, size_t more);
 enum hf_status hf_buffer_add(struct hf_buffer *b, struct hf_slice s);
 enum hf_status hf_buffer_add_text(struct hf_buffer *b, const char *text);
 enum hf_status hf_buffer_add_byte(struct hf_buffer *b, uint8_t byte);
+/* Decimal. */
+enum hf_status hf_buffer_add_number(struct hf_buffer *b, int64_t value);
 enum hf_status hf_buffer_addf(struct hf_buffer *b, const char *format, ...) HF_PRINTF(2, 3);
 enum hf_status hf_buffer_addv(struct hf_buffer *b, const char *format, va_list args);
 /* s as the inside of a JSON string, without the quotes: escapes ", \, controls, and replaces bytes that

@@ -457,6 +457,15 @@ void hf_log_ms(struct hf_log_line *line, const char *key, int64_t microseconds)
     }
 }
 
+void hf_log_members(struct hf_log_line *line, struct hf_slice members)
+{
+    if (line->log != NULL && members.len > 0) {
+        HF_ASSERT(line->json);
+        (void)hf_buffer_add_byte(&line->text, ',');
+        (void)hf_buffer_add(&line->text, members);
+    }
+}
+
 void hf_log_null(struct hf_log_line *line, const char *key)
 {
     if (line->log != NULL) {

@@ -54,6 +54,8 @@ void hf_log_cstr(struct hf_log_line *line, const char *key, const char *value);
 void hf_log_number(struct hf_log_line *line, const char *key, int64_t value);
 /* Milliseconds with up to three decimals from microseconds. */
 void hf_log_ms(struct hf_log_line *line, const char *key, int64_t microseconds);
+/* Fields that are written already, "a":1,"b":"c"; only for a line that is JSON (line->json). */
+void hf_log_members(struct hf_log_line *line, struct hf_slice members);
 /* A value that is not known: null in JSON, - in text. */
 void hf_log_null(struct hf_log_line *line, const char *key);
 void hf_log_bool(struct hf_log_line *line, const char *key, bool value);

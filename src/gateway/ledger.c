@@ -45,20 +45,24 @@ void hf_ledger_free(struct hf_ledger *l)
 
 /* ---- one record, in the log and as JSON: the same words in both ------------------------------------------------ */
 
-/* Where a record goes: a log line, or a JSON object. */
+/* Where a record goes: members of a JSON object, and the fields of a text line when the log is text. */
 struct sink {
-    struct hf_log_line *line;
+    struct hf_log_line *line; /* NULL when the log takes the members as they are */
     struct hf_buffer *json;
 };
 
 static void put_key(struct sink *s, const char *key)
 {
-    hf_buffer_addf(s->json, "%s\"%s\":", s->json->len > 1 ? "," : "", key);
+    hf_buffer_add_text(s->json, s->json->len > 0 ? ",\"" : "\"");
+    hf_buffer_add_text(s->json, key);
+    hf_buffer_add_text(s->json, "\":");
 }
 
 static void put_text(struct sink *s, const char *key, const char *text)
 {
-    hf_log_cstr(s->line, key, text);
+    if (s->line != NULL) {
+        hf_log_cstr(s->line, key, text);
+    }
     put_key(s, key);
     hf_buffer_add_byte(s->json, '"');
     hf_buffer_add_json(s->json, hf_slice_of(text));
@@ -67,29 +71,36 @@ static void put_text(struct sink *s, const char *key, const char *text)
 
 static void put_number(struct sink *s, const char *key, int64_t n)
 {
-    hf_log_number(s->line, key, n);
+    if (s->line != NULL) {
+        hf_log_number(s->line, key, n);
+    }
     put_key(s, key);
-    hf_buffer_addf(s->json, "%lld", (long long)n);
+    hf_buffer_add_number(s->json, n);
 }
 
 static void put_bool(struct sink *s, const char *key, bool b)
 {
-    hf_log_bool(s->line, key, b);
+    if (s->line != NULL) {
+        hf_log_bool(s->line, key, b);
+    }
     put_key(s, key);
     hf_buffer_add_text(s->json, b ? "true" : "false");
 }
 
 static void put_round_trip(struct sink *s, uint32_t rtt_us)
 {
-    if (rtt_us == UINT32_MAX) {
+    bool known = rtt_us != UINT32_MAX;
+    if (s->line != NULL && known) {
+        hf_log_ms(s->line, "rtt_ms", rtt_us);
+    } else if (s->line != NULL) {
         hf_log_null(s->line, "rtt_ms");
-        put_key(s, "rtt_ms");
-        hf_buffer_add_text(s->json, "null");
-        return;
     }
-    hf_log_ms(s->line, "rtt_ms", rtt_us);
     put_key(s, "rtt_ms");
-    hf_buffer_addf(s->json, "%u.%03u", rtt_us / 1000, rtt_us % 1000);
+    if (known) {
+        hf_buffer_addf(s->json, "%u.%03u", rtt_us / 1000, rtt_us % 1000);
+    } else {
+        hf_buffer_add_text(s->json, "null");
+    }
 }
 
 static void put_identity(struct sink *s, const struct hf_identity *i)
@@ -131,14 +142,26 @@ static void put_ending(struct sink *s, const struct hf_ending *e)
     put_number(s, "bytes_backend", (int64_t)e->bytes_backend);
 }
 
-static void keep(struct hf_ledger *l, const struct hf_buffer *json)
+/* The ring's copy is the whole object. */
+static void keep(struct hf_ledger *l, const struct hf_buffer *members, hf_wall wall)
 {
-    char *copy = json->failed ? NULL : malloc(json->len + 1);
+    static const char head[] = "{\"time\":\"";
+    size_t size = sizeof(head) - 1 + 24 + 2 + members->len + 2;
+    char *copy = members->failed ? NULL : malloc(size);
     if (copy == NULL) {
         return;
     }
-    memcpy(copy, json->data, json->len);
-    copy[json->len] = '\0';
+    char *at = copy;
+    memcpy(at, head, sizeof(head) - 1);
+    at += sizeof(head) - 1;
+    hf_wall_text(wall, at);
+    at += 24;
+    *at++ = '"';
+    *at++ = ',';
+    memcpy(at, members->data, members->len);
+    at += members->len;
+    *at++ = '}';
+    *at = '\0';
     pthread_mutex_lock(&l->lock);
     char **slot = &l->ring[l->count % l->size];
     char *old = *slot;
@@ -151,26 +174,23 @@ static void keep(struct hf_ledger *l, const struct hf_buffer *json)
 void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identity, const struct hf_ending *ending)
 {
     struct hf_log_line line;
-    struct hf_buffer *json = &worker->record;
-    struct sink s = {.line = &line, .json = json};
-    char time[25];
+    struct hf_buffer *members = &worker->record;
     hf_wall wall = worker->loop->wall;
-    hf_buffer_clear(json);
-    hf_buffer_add_byte(json, '{');
+    hf_buffer_clear(members);
     hf_log_begin(&line, worker->gateway->log, HF_LOG_INFO, wall, "ws end");
-    hf_wall_text(wall, time);
-    put_key(&s, "time");
-    hf_buffer_addf(json, "\"%s\"", time);
+    struct sink s = {.line = line.json ? NULL : &line, .json = members};
     put_number(&s, "id", (int64_t)identity->id);
     put_ending(&s, ending);
     put_identity(&s, identity);
-    hf_buffer_add_byte(json, '}');
+    if (line.json) {
+        hf_log_members(&line, hf_buffer_slice(members));
+    }
     hf_log_end(&line);
     if (identity->route != NULL) {
         atomic_fetch_add_explicit(&identity->route->endings[ending->cause], 1, memory_order_relaxed);
     }
     hf_count_ending(worker->gateway, ending->cause);
-    keep(worker->gateway->ledger, json);
+    keep(worker->gateway->ledger, members, wall);
 }
 
 /* ---- /api/endings --------------------------------------------------------------------------------------------------- */

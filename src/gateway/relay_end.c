@@ -64,14 +64,10 @@ static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause ca
                    struct hf_slice reason, int error)
 {
     struct hf_ending e = {.cause = cause, .code = codes.code, .code_in = codes.in, .code_out = codes.out, .error = error};
-    struct hf_progress progress = {0};
     struct hf_slice text = hf_slice_first(reason, sizeof(e.reason) - 1);
     memcpy(e.reason, text.ptr == NULL ? (const uint8_t *)"" : text.ptr, text.len);
     fill_times(r, at, &e);
-    if (r->client.stream != NULL) {
-        hf_stream_progress(r->client.stream, &progress);
-    }
-    e.unacked = progress.unacked;
+    e.unacked = at->stream != NULL ? hf_stream_unacked(at->stream) : 0;
     e.messages_client = r->client.messages;
     e.messages_backend = r->backend.messages;
     e.bytes_client = r->client.bytes;
@@ -109,12 +105,19 @@ static void drop_pending(struct hf_leg *leg)
     leg->pending = NULL;
 }
 
+static bool leg_is_tls(const struct hf_relay *r, const struct hf_leg *leg)
+{
+    return leg->is_client ? r->identity->tls : r->route->tls != NULL;
+}
+
 static void finish_leg(struct hf_relay *r, struct hf_leg *leg)
 {
     if (leg->stream == NULL) {
         return;
     }
-    hf_stream_shut(leg->stream);
+    if (leg_is_tls(r, leg) && leg->in_state != HF_IN_DEAD) {
+        hf_stream_shut(leg->stream); /* close_notify; a plain close is a FIN by itself */
+    }
     hf_stream_close(leg->stream);
     leg->stream = NULL;
     leg->out_state = HF_OUT_SHUT;

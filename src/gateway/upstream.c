@@ -169,6 +169,22 @@ static bool is_in_lines(struct hf_slice lines, struct hf_slice name)
     return false;
 }
 
+static void add_line(struct hf_buffer *b, const char *name, struct hf_slice value)
+{
+    hf_buffer_add_text(b, name);
+    hf_buffer_add_text(b, ": ");
+    hf_buffer_add(b, value);
+    hf_buffer_add_text(b, "\r\n");
+}
+
+static void add_header(struct hf_buffer *b, const struct hf_header *h)
+{
+    hf_buffer_add(b, h->name);
+    hf_buffer_add_text(b, ": ");
+    hf_buffer_add(b, h->value);
+    hf_buffer_add_text(b, "\r\n");
+}
+
 static void add_target(struct hf_opening *o, struct hf_buffer *b)
 {
     const struct hf_route_config *config = o->identity->route->config;
@@ -202,7 +218,7 @@ static void add_host(struct hf_opening *o, struct hf_buffer *b)
     const struct hf_slice *host = hf_head_find(o->head, "Host");
     bool usual = u->port == (u->tls ? 443 : 80);
     if (o->identity->route->config->preserve_host && host != NULL) {
-        hf_buffer_addf(b, "Host: %.*s\r\n", HF_SLICE_ARG(*host));
+        add_line(b, "Host", *host);
     } else if (u->is_unix) {
         hf_buffer_add_text(b, "Host: localhost\r\n");
     } else {
@@ -224,29 +240,43 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
     const struct hf_slice *host = hf_head_find(o->head, "Host");
     const struct hf_slice *proto = NULL;
     const struct hf_slice *front_host = NULL;
-    hf_ip_text(o->peer, peer);
+    const char *scheme = o->listener_tls != NULL ? "https" : "http";
     hf_buffer_add_text(b, "X-Forwarded-For: ");
     if (o->behind_proxy) {
         proto = hf_head_find(o->head, "X-Forwarded-Proto");
         front_host = hf_head_find(o->head, "X-Forwarded-Host");
         while (hf_head_next_member(o->head, "X-Forwarded-For", &cursor, &member)) {
-            hf_buffer_addf(b, "%.*s, ", HF_SLICE_ARG(member));
+            hf_buffer_add(b, member);
+            hf_buffer_add_text(b, ", ");
         }
-        hf_ip_text(o->front, peer);
     }
-    hf_buffer_addf(b, "%s\r\n", peer);
+    hf_ip_text(o->behind_proxy ? o->front : o->peer, peer);
+    hf_buffer_add_text(b, peer);
     hf_ip_text(o->peer, peer);
-    hf_buffer_addf(b, "X-Real-IP: %s\r\nX-Forwarded-Proto: ", peer);
-    if (proto != NULL) {
-        hf_buffer_addf(b, "%.*s\r\n", HF_SLICE_ARG(*proto));
-    } else {
-        hf_buffer_add_text(b, o->listener_tls != NULL ? "https\r\n" : "http\r\n");
-    }
+    hf_buffer_add_text(b, "\r\n");
+    add_line(b, "X-Real-IP", hf_slice_of(peer));
+    add_line(b, "X-Forwarded-Proto", proto != NULL ? *proto : hf_slice_of(scheme));
     if (front_host != NULL || host != NULL) {
-        hf_buffer_addf(b, "X-Forwarded-Host: %.*s\r\n", HF_SLICE_ARG(front_host != NULL ? *front_host : *host));
+        add_line(b, "X-Forwarded-Host", front_host != NULL ? *front_host : *host);
     }
-    hf_buffer_addf(b, strchr(peer, ':') != NULL ? "Forwarded: for=\"[%s]\";proto=%s\r\n" : "Forwarded: for=%s;proto=%s\r\n", peer,
-                   o->listener_tls != NULL ? "https" : "http");
+    bool v6 = strchr(peer, ':') != NULL; /* RFC 7239 6: quoted and in brackets */
+    hf_buffer_add_text(b, v6 ? "Forwarded: for=\"[" : "Forwarded: for=");
+    hf_buffer_add_text(b, peer);
+    hf_buffer_add_text(b, v6 ? "]\";proto=" : ";proto=");
+    hf_buffer_add_text(b, scheme);
+    hf_buffer_add_text(b, "\r\n");
+}
+
+static bool is_named_by_connection(const struct hf_head *head, struct hf_slice name)
+{
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    while (hf_head_next_member(head, "Connection", &cursor, &member)) {
+        if (hf_slice_eq_nocase(member, name)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool passes(const struct hf_opening *o, const struct hf_header *h)
@@ -259,10 +289,7 @@ static bool passes(const struct hf_opening *o, const struct hf_header *h)
         hf_slice_eq_nocase(h->name, HF_LITERAL("Authorization"))) {
         return false;
     }
-    /* RFC 9110 7.6.1: what Connection names is for this hop. */
-    char name[128];
-    (void)snprintf(name, sizeof(name), "%.*s", HF_SLICE_ARG(hf_slice_first(h->name, sizeof(name) - 1)));
-    return !hf_head_has_token(o->head, "Connection", name);
+    return !is_named_by_connection(o->head, h->name); /* RFC 9110 7.6.1: that is for this hop */
 }
 
 static void build_request(struct hf_opening *o)
@@ -274,21 +301,18 @@ static void build_request(struct hf_opening *o)
     add_target(o, b);
     hf_buffer_add_text(b, " HTTP/1.1\r\n");
     add_host(o, b);
-    hf_buffer_addf(b, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n",
-                   HF_SLICE_ARG(*key));
+    hf_buffer_add_text(b, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
+    add_line(b, "Sec-WebSocket-Key", *key);
     if (o->protocols.len > 0) {
-        hf_buffer_addf(b, "Sec-WebSocket-Protocol: %.*s\r\n", HF_SLICE_ARG(hf_buffer_slice(&o->protocols)));
+        add_line(b, "Sec-WebSocket-Protocol", hf_buffer_slice(&o->protocols));
     }
     if (o->offers.len > 0) {
-        hf_buffer_addf(b, "Sec-WebSocket-Extensions: %.*s\r\n", HF_SLICE_ARG(hf_buffer_slice(&o->offers)));
+        add_line(b, "Sec-WebSocket-Extensions", hf_buffer_slice(&o->offers));
     }
     for (size_t i = 0; i < o->head->count; i++) {
         const struct hf_header *h = &o->head->headers[i];
         if (passes(o, h)) {
-            hf_buffer_add(b, h->name);
-            hf_buffer_add_text(b, ": ");
-            hf_buffer_add(b, h->value);
-            hf_buffer_add_text(b, "\r\n");
+            add_header(b, h);
         }
     }
     add_forwarded(o, b);
@@ -323,10 +347,7 @@ static void build_101(struct hf_opening *o, const struct hf_head *answer)
             hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding"))) {
             continue;
         }
-        hf_buffer_add(b, h->name);
-        hf_buffer_add_text(b, ": ");
-        hf_buffer_add(b, h->value);
-        hf_buffer_add_text(b, "\r\n");
+        add_header(b, h);
     }
     hf_buffer_add_text(b, "\r\n");
 }
@@ -405,17 +426,12 @@ static void keep_refusal(struct hf_opening *o, const struct hf_head *answer)
     hf_buffer_addf(b, "HTTP/1.1 %u %.*s\r\n", answer->status, HF_SLICE_ARG(answer->reason));
     for (size_t i = 0; i < answer->count; i++) {
         const struct hf_header *h = &answer->headers[i];
-        char name[128];
-        (void)snprintf(name, sizeof(name), "%.*s", HF_SLICE_ARG(hf_slice_first(h->name, sizeof(name) - 1)));
         if (hf_slice_eq_nocase(h->name, HF_LITERAL("Connection")) || hf_slice_eq_nocase(h->name, HF_LITERAL("Keep-Alive")) ||
             hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding")) || hf_slice_eq_nocase(h->name, HF_LITERAL("Trailer")) ||
-            hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) || hf_head_has_token(answer, "Connection", name)) {
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) || is_named_by_connection(answer, h->name)) {
             continue;
         }
-        hf_buffer_add(b, h->name);
-        hf_buffer_add_text(b, ": ");
-        hf_buffer_add(b, h->value);
-        hf_buffer_add_text(b, "\r\n");
+        add_header(b, h);
     }
     hf_buffer_add_text(b, "Connection: close\r\n");
 }

@@ -121,6 +121,7 @@ struct hf_stream_ops {
     void (*close)(struct hf_stream *stream);
     void (*abort)(struct hf_stream *stream);
     void (*progress)(struct hf_stream *stream, struct hf_progress *progress);
+    uint64_t (*unacked)(struct hf_stream *stream); /* NULL: progress tells it */
     enum hf_status (*start_tls)(struct hf_stream *stream, const struct hf_tls_how *how);
     struct hf_parcel *(*release)(struct hf_stream *stream);
 };
@@ -166,6 +167,16 @@ static inline void hf_stream_abort(struct hf_stream *s)
 static inline void hf_stream_progress(struct hf_stream *s, struct hf_progress *progress)
 {
     s->ops->progress(s, progress);
+}
+/* progress's `unacked` alone, which costs one system call. */
+static inline uint64_t hf_stream_unacked(struct hf_stream *s)
+{
+    struct hf_progress progress;
+    if (s->ops->unacked != NULL) {
+        return s->ops->unacked(s);
+    }
+    s->ops->progress(s, &progress);
+    return progress.unacked;
 }
 static inline void hf_stream_handle(struct hf_stream *s, const struct hf_stream_handler *handler, void *owner)
 {

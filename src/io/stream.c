@@ -552,15 +552,21 @@ void hf_socket_abort(struct hf_stream *stream)
     hf_stream_kill(s);
 }
 
+static uint64_t plain_unacked(struct hf_stream *stream)
+{
+    const struct stream *s = (const struct stream *)stream;
+    int queued = 0;
+    if (ioctl(s->fd, SIOCOUTQ, &queued) != 0 || queued <= 0) {
+        return 0;
+    }
+    return (uint64_t)queued - (s->shut && !s->local ? 1 : 0); /* our FIN counts as one */
+}
+
 void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress)
 {
     struct stream *s = (struct stream *)stream;
     memset(progress, 0, sizeof(*progress));
-    int queued = 0;
-    if (ioctl(s->fd, SIOCOUTQ, &queued) == 0 && queued > 0) {
-        /* Our FIN counts as one. */
-        progress->unacked = (uint64_t)queued - (s->shut && !s->local ? 1 : 0);
-    }
+    progress->unacked = plain_unacked(stream);
     int unsent = 0;
     struct tcp_info info;
     socklen_t len = sizeof(info);
@@ -587,6 +593,7 @@ void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress)
 
 const struct hf_stream_ops hf_plain_ops = {
     .send = plain_send,
+    .unacked = plain_unacked,
     .pause = hf_socket_pause,
     .resume = hf_socket_resume,
     .shut = plain_shut,
