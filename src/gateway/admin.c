@@ -92,9 +92,7 @@ static void let_go(struct connection *c, void (*end)(struct hf_stream *stream))
     become(c, PHASE_FREE);
 }
 
-/* ---- answering
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- answering ------------------------------------------------------------------------ */
 
 static void answered(struct connection *c)
 {
@@ -164,9 +162,7 @@ static void refuse(struct connection *c, uint16_t status, const char *why)
     start_answer(c, &page);
 }
 
-/* ---- /api/sessions
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- /api/sessions -------------------------------------------------------------------- */
 
 static void gathered(void *owner, uint64_t ticket, enum hf_status status, struct hf_buffer *body)
 {
@@ -208,9 +204,7 @@ static void ask_workers(struct connection *c, uint32_t limit)
     }
 }
 
-/* ---- requests
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- requests ------------------------------------------------------------------------- */
 
 static void take_request(struct connection *c, const struct hf_head *head)
 {
@@ -321,9 +315,7 @@ static void on_time(struct hf_timer *timer, hf_time now)
     }
 }
 
-/* ---- accepting
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- accepting ------------------------------------------------------------------------ */
 
 /* A free place; when there is none, that of the connection which rests longest and owes nothing.
  * NULL when all are busy. */
@@ -364,9 +356,7 @@ static void on_accept(void *owner, struct hf_stream *stream, const struct hf_add
 
 static const struct hf_listener_handler listener_handler = {.on_accept = on_accept};
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------- */
 
 static void init_connections(struct hf_admin *a)
 {

@@ -34,9 +34,7 @@ static void free_gather(struct hf_gather *g)
     free(g);
 }
 
-/* ---- joining
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- joining -------------------------------------------------------------------------- */
 
 /* Takes the next JSON object off the rest of a worker's list. */
 static bool next_object(struct hf_slice *rest, struct hf_slice *object)
@@ -142,9 +140,7 @@ static void finish(struct hf_task *task, struct hf_loop *loop)
     free_gather(g);
 }
 
-/* ---- asking
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- asking --------------------------------------------------------------------------- */
 
 /* On each worker's thread. */
 static void answer(struct hf_worker *worker, void *context)

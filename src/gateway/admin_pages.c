@@ -27,9 +27,7 @@ void hf_page_say(struct hf_page *page, uint16_t status, const char *format, ...)
     va_end(args);
 }
 
-/* ---- the pages
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the pages ------------------------------------------------------------------------ */
 
 /* A page that could not be made for want of memory says so in place of half its text. */
 static void finish(struct hf_page *page, enum hf_status status, const char *type)
@@ -132,9 +130,7 @@ static void make_index(struct hf_gateway *g, struct hf_slice query, struct hf_pa
     }
 }
 
-/* ---- who may ask
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- who may ask ---------------------------------------------------------------------- */
 
 /* A browser names in Host what it looked up: a name of the attacker's that leads to this address is
  * neither an address nor "localhost". */

@@ -4,8 +4,8 @@
  * make series.
  *
  * Counters of routes and upstreams belong to the runtime that is in force: a reload starts them at
- * zero, which Prometheus reads as a counter's restart. Routes of one name are one series, and so
- * are upstreams of one URL within them. */
+ * zero, which Prometheus reads as a counter's restart. The configuration sees to it that each route
+ * has a name of its own; an upstream that is in a route twice is one series. */
 #include "gateway/admin.h"
 
 #include "io/tls.h"
@@ -76,8 +76,7 @@ static void add_seconds(struct hf_buffer *out, const char *name, const struct la
                    (long long)(value % unit));
 }
 
-/* ---- the workers' counters
- * ---------------------------------------------------------------------------------------- */
+/* ---- the workers' counters ------------------------------------------------------------ */
 
 /* The unit stands before _total: bytes_client is holdfast_client_bytes_total. */
 static void counter_name(const char *row, char name[80])
@@ -130,9 +129,7 @@ static void add_workers(const struct hf_gateway *g, struct hf_buffer *out)
               "Connections that have no answer to their handshake yet", openings);
 }
 
-/* ---- the gateway
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the gateway ---------------------------------------------------------------------- */
 
 static void add_gateway(struct hf_gateway *g, struct hf_buffer *out)
 {
@@ -169,40 +166,7 @@ static void add_endings(struct hf_gateway *g, struct hf_buffer *out)
     }
 }
 
-/* ---- routes
- * -------------------------------------------------------------------------------------------------------
- */
-
-static bool same_name(const struct hf_runtime *rt, size_t a, size_t b)
-{
-    return strcmp(rt->routes[a].config->name, rt->routes[b].config->name) == 0;
-}
-
-/* Routes of one name are told once, where the first of them stands. */
-static bool is_first(const struct hf_runtime *rt, size_t route)
-{
-    for (size_t i = 0; i < route; i++) {
-        if (same_name(rt, i, route)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* All routes of one name together; cause NONE: their open connections, else their endings by that
- * cause. */
-static uint64_t route_sum(const struct hf_runtime *rt, size_t route, unsigned cause)
-{
-    uint64_t sum = 0;
-    for (size_t i = route; i < rt->config->route_count; i++) {
-        if (same_name(rt, i, route)) {
-            struct hf_route *r = &rt->routes[i];
-            sum += atomic_load_explicit(cause == HF_CAUSE_NONE ? &r->open : &r->endings[cause],
-                                        memory_order_relaxed);
-        }
-    }
-    return sum;
-}
+/* ---- routes --------------------------------------------------------------------------- */
 
 static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
 {
@@ -211,45 +175,26 @@ static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
     add_family(out, open, "gauge",
                "WebSockets that are open, by route of the configuration in force");
     for (size_t i = 0; i < rt->config->route_count; i++) {
-        if (is_first(rt, i)) {
-            add_sample(out, open, &(struct label){"route", rt->routes[i].config->name}, 1,
-                       route_sum(rt, i, HF_CAUSE_NONE));
-        }
+        struct hf_route *r = &rt->routes[i];
+        add_sample(out, open, &(struct label){"route", r->config->name}, 1,
+                   atomic_load_explicit(&r->open, memory_order_relaxed));
     }
     add_family(out, endings, "counter",
                "Connections of a route that ended, by cause; causes that never came are left out");
     for (size_t i = 0; i < rt->config->route_count; i++) {
-        for (unsigned cause = 1; is_first(rt, i) && cause < hf_cause_count(); cause++) {
-            struct label labels[] = {{"route", rt->routes[i].config->name},
+        struct hf_route *r = &rt->routes[i];
+        for (unsigned cause = 1; cause < hf_cause_count(); cause++) {
+            struct label labels[] = {{"route", r->config->name},
                                      {"cause", hf_cause_id((enum hf_cause)cause)}};
-            uint64_t sum = route_sum(rt, i, cause);
-            if (sum > 0) {
-                add_sample(out, endings, labels, 2, sum);
+            uint64_t count = atomic_load_explicit(&r->endings[cause], memory_order_relaxed);
+            if (count > 0) {
+                add_sample(out, endings, labels, 2, count);
             }
         }
     }
 }
 
-/* ---- upstreams
- * ----------------------------------------------------------------------------------------------------
- */
-
-/* One upstream of one route. */
-struct place {
-    size_t route;
-    size_t backend;
-};
-
-static struct hf_backend *backend_at(const struct hf_runtime *rt, struct place p)
-{
-    return &rt->routes[p.route].backends[p.backend];
-}
-
-static bool same_series(const struct hf_runtime *rt, struct place a, struct place b)
-{
-    return same_name(rt, a.route, b.route) &&
-           strcmp(backend_at(rt, a)->config->url, backend_at(rt, b)->config->url) == 0;
-}
+/* ---- upstreams ------------------------------------------------------------------------ */
 
 /* The clock of the loops. */
 static hf_time monotonic(void)
@@ -259,31 +204,32 @@ static hf_time monotonic(void)
     return HF_SECONDS(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* What all upstreams of one name and URL have together, told where the first stands: false for the
- * others. */
-static bool upstream_sum(const struct hf_runtime *rt, struct place at, hf_time now,
-                         uint64_t *active, bool *up)
+struct upstream_sum {
+    uint64_t active;
+    uint64_t up; /* 1 when any of them is */
+};
+
+/* What the upstreams of one URL in a route have together, told where the first of them stands;
+ * false for the others. */
+static bool sum_upstream(const struct hf_route *r, size_t index, hf_time now,
+                         struct upstream_sum *sum)
 {
-    struct place p;
-    *active = 0;
-    *up = false;
-    for (p.route = 0; p.route < rt->config->route_count; p.route++) {
-        for (p.backend = 0; p.backend < rt->routes[p.route].backend_count; p.backend++) {
-            if (!same_series(rt, p, at)) {
-                continue;
-            }
-            if (p.route < at.route || (p.route == at.route && p.backend < at.backend)) {
-                return false;
-            }
-            *active += atomic_load_explicit(&backend_at(rt, p)->active, memory_order_relaxed);
-            *up = *up ||
-                  atomic_load_explicit(&backend_at(rt, p)->down_until, memory_order_relaxed) <= now;
+    *sum = (struct upstream_sum){0, 0};
+    for (size_t i = 0; i < r->backend_count; i++) {
+        struct hf_backend *b = &r->backends[i];
+        if (strcmp(b->config->url, r->backends[index].config->url) != 0) {
+            continue;
         }
+        if (i < index) {
+            return false;
+        }
+        sum->active += atomic_load_explicit(&b->active, memory_order_relaxed);
+        sum->up |= atomic_load_explicit(&b->down_until, memory_order_relaxed) <= now ? 1 : 0;
     }
     return true;
 }
 
-static void add_upstream_family(const struct hf_runtime *rt, bool health, struct hf_buffer *out)
+static void add_upstreams(const struct hf_runtime *rt, bool health, struct hf_buffer *out)
 {
     const char *name = health ? "holdfast_upstream_up" : "holdfast_upstream_active";
     hf_time now = monotonic();
@@ -291,22 +237,19 @@ static void add_upstream_family(const struct hf_runtime *rt, bool health, struct
                health ? "1, or 0 while failures keep the upstream out of the choice"
                       : "Handshakes and open WebSockets on the upstream");
     for (size_t i = 0; i < rt->config->route_count; i++) {
-        for (size_t j = 0; j < rt->routes[i].backend_count; j++) {
-            struct place at = {i, j};
-            struct label labels[] = {{"route", rt->routes[i].config->name},
-                                     {"upstream", backend_at(rt, at)->config->url}};
-            uint64_t active;
-            bool up;
-            if (upstream_sum(rt, at, now, &active, &up)) {
-                add_sample(out, name, labels, 2, health ? (up ? 1 : 0) : active);
+        const struct hf_route *r = &rt->routes[i];
+        for (size_t j = 0; j < r->backend_count; j++) {
+            struct label labels[] = {{"route", r->config->name},
+                                     {"upstream", r->backends[j].config->url}};
+            struct upstream_sum sum;
+            if (sum_upstream(r, j, now, &sum)) {
+                add_sample(out, name, labels, 2, health ? sum.up : sum.active);
             }
         }
     }
 }
 
-/* ---- certificates
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- certificates --------------------------------------------------------------------- */
 
 /* Listeners of one text (two with port 0) are told once, by the certificate that expires first. */
 static void add_certificates(const struct hf_runtime *rt, struct hf_buffer *out)
@@ -339,9 +282,7 @@ static void add_certificates(const struct hf_runtime *rt, struct hf_buffer *out)
     }
 }
 
-/* ---- the process
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the process ---------------------------------------------------------------------- */
 
 /* False when the system does not tell. */
 static bool count_descriptors(uint64_t *count)
@@ -403,8 +344,8 @@ enum hf_status hf_metrics_print(struct hf_gateway *gateway, struct hf_buffer *ou
     add_counters(gateway, out);
     add_endings(gateway, out);
     add_routes(rt, out);
-    add_upstream_family(rt, false, out);
-    add_upstream_family(rt, true, out);
+    add_upstreams(rt, false, out);
+    add_upstreams(rt, true, out);
     add_certificates(rt, out);
     hf_runtime_unref(rt);
     add_process(out);
