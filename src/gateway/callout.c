@@ -487,7 +487,7 @@ static void read_head(struct hf_callout *c)
 /* ---- what the stream says -----------------------------------------------------------------------
  */
 
-static void start_attempt(struct hf_callout *c);
+static enum hf_status start_attempt(struct hf_callout *c);
 
 static void send_request(struct hf_callout *c)
 {
@@ -530,7 +530,7 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
         (void)snprintf(c->why, sizeof(c->why), "connect: %s", end->detail);
         hf_stream_close(c->stream);
         c->stream = NULL;
-        start_attempt(c);
+        (void)start_attempt(c);
     } else if (c->state == CALLOUT_READING && c->body_kind == HF_BODY_UNTIL_CLOSE && orderly) {
         deny(c);
     } else if (c->state == CALLOUT_ASKING && orderly && c->head.len == 0) {
@@ -540,26 +540,28 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
     }
 }
 
-/* The next address; hopeless when there is none left. Told on a later turn, for this may run inside
- * hf_callout_start. */
-static void start_attempt(struct hf_callout *c)
+/* The next address; hopeless when there is none left, with the status of the last attempt. That is
+ * told on a later turn, for this may run inside hf_callout_start. */
+static enum hf_status start_attempt(struct hf_callout *c)
 {
     static const struct hf_stream_handler handler = {on_open, on_bytes, on_writable, on_end};
+    enum hf_status status = HF_IO;
     while (c->address_next < c->address_count) {
         struct hf_connect how = {.address = c->addresses[c->address_next++],
                                  .tls = {.tls = c->target->tls, .name = c->target->host}};
         if (c->state != CALLOUT_CONNECTING) {
             become(c, CALLOUT_CONNECTING);
         }
-        enum hf_status status = hf_loop_connect(c->loop, &how, &handler, c, &c->stream);
+        status = hf_loop_connect(c->loop, &how, &handler, c, &c->stream);
         if (status == HF_OK) {
-            return;
+            return status;
         }
         c->stream = NULL;
         (void)snprintf(c->why, sizeof(c->why), "connect: %s", hf_status_text(status));
     }
     become(c, CALLOUT_HOPELESS);
     hf_timer_set(c->loop, &c->timer, hf_loop_now(c->loop));
+    return status;
 }
 
 static void on_resolved(void *owner, enum hf_status status, const struct hf_address *addresses,
@@ -581,7 +583,7 @@ static void on_resolved(void *owner, enum hf_status status, const struct hf_addr
             a->u.v4.sin_port = htons(c->target->port);
         }
     }
-    start_attempt(c);
+    (void)start_attempt(c);
 }
 
 static void on_time(struct hf_timer *timer, hf_time now)
@@ -625,7 +627,8 @@ static void build_request(const struct hf_callout_target *t, const struct hf_hea
     for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
         for (size_t j = 0; j < request->count; j++) {
             if (hf_slice_eq_nocase(request->headers[j].name, hf_slice_of(passed[i]))) {
-                hf_buffer_addf(out, "%s: ", passed[i]);
+                hf_buffer_add_text(out, passed[i]);
+                hf_buffer_add_text(out, ": ");
                 hf_buffer_add(out, request->headers[j].value);
                 hf_buffer_add_text(out, "\r\n");
             }
@@ -640,15 +643,21 @@ static void build_request(const struct hf_callout_target *t, const struct hf_hea
                    peer, tls ? "https" : "http");
 }
 
-/* Begins with the lookup or, for a numeric host, with connecting. */
+/* Begins with the lookup or, for a numeric host, with connecting. Only what this machine lacks is a
+ * status; everything else is told as the call-out's failure. */
 static enum hf_status begin(struct hf_callout *c)
 {
+    enum hf_status status;
     if (c->target->address.len > 0) {
         c->addresses[c->address_count++] = c->target->address;
-        start_attempt(c);
-        return HF_OK;
+        status = start_attempt(c);
+    } else if ((status = hf_loop_resolve(c->loop, c->target->host, on_resolved, c, &c->lookup)) !=
+               HF_OK) {
+        (void)snprintf(c->why, sizeof(c->why), "%s: %s", c->target->host, hf_status_text(status));
+        become(c, CALLOUT_HOPELESS);
+        hf_timer_set(c->loop, &c->timer, hf_loop_now(c->loop));
     }
-    return hf_loop_resolve(c->loop, c->target->host, on_resolved, c, &c->lookup);
+    return status == HF_NO_MEMORY || status == HF_NO_DESCRIPTORS ? status : HF_OK;
 }
 
 enum hf_status hf_callout_start(struct hf_loop *loop, const struct hf_callout_target *target,
