@@ -40,8 +40,8 @@ void hf_opening_free(struct hf_opening *o)
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         hf_buffer_reset(buffers[i]);
     }
-    free(o->head);
-    free(o);
+    hf_pool_put(&worker->head_pool, o->head);
+    hf_pool_put(&worker->opening_pool, o);
 }
 
 void hf_opening_abandon(struct hf_opening *o, enum hf_cause cause, const char *reason, int error)
@@ -64,7 +64,7 @@ void hf_opening_kill(struct hf_opening *o, enum hf_cause cause)
 /* Keeps the head: its bytes are copied and the slices moved over. */
 static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes, const struct hf_head *head)
 {
-    o->head = malloc(sizeof(*o->head));
+    o->head = hf_pool_take(&o->worker->head_pool);
     if (o->head == NULL || hf_buffer_add(&o->head_bytes, hf_slice_first(bytes, head->size)) != HF_OK) {
         return HF_NO_MEMORY;
     }
@@ -280,7 +280,7 @@ static void init_buffers(struct hf_opening *o, size_t head_max)
 void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener, struct hf_stream *stream,
                        const struct hf_address *peer)
 {
-    struct hf_opening *o = calloc(1, sizeof(*o));
+    struct hf_opening *o = hf_pool_take(&worker->opening_pool);
     if (o == NULL) {
         hf_stream_abort(stream);
         return;

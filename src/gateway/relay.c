@@ -578,7 +578,7 @@ static void init_leg(struct hf_leg *leg, struct hf_stream *stream, bool is_clien
 enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client, struct hf_stream *backend,
                              struct hf_identity *identity, const struct hf_deflate *deflate)
 {
-    struct hf_relay *r = calloc(1, sizeof(*r));
+    struct hf_relay *r = hf_pool_take(&worker->relay_pool);
     if (r == NULL) {
         return HF_NO_MEMORY;
     }

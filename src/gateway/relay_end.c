@@ -377,5 +377,5 @@ void hf_relay_free(struct hf_relay *r)
     drop_pending(&r->client);
     drop_pending(&r->backend);
     hf_identity_free(r->identity, r->worker);
-    free(r);
+    hf_pool_put(&r->worker->relay_pool, r);
 }

@@ -153,6 +153,9 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     hf_list_init(&worker->openings);
     hf_list_init(&worker->relays);
     hf_list_init(&worker->closing);
+    hf_pool_init(&worker->relay_pool, &hf_heap, sizeof(struct hf_relay), 48);
+    hf_pool_init(&worker->opening_pool, &hf_heap, sizeof(struct hf_opening), 16);
+    hf_pool_init(&worker->head_pool, &hf_heap, sizeof(struct hf_head), 8);
     hf_buffer_init(&worker->record, &hf_heap, 65536);
     hf_timer_init(&worker->flush, flush);
     hf_timer_set(loop, &worker->flush, loop->now + FLUSH_EVERY);
@@ -193,6 +196,9 @@ void hf_worker_free(struct hf_worker *worker)
     }
     hf_timer_stop(worker->loop, &worker->flush);
     hf_buffer_reset(&worker->record);
+    hf_pool_fini(&worker->relay_pool);
+    hf_pool_fini(&worker->opening_pool);
+    hf_pool_fini(&worker->head_pool);
     hf_runtime_unref(worker->runtime);
     free(worker);
 }

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "base/random.h"
 #include "cause/ending.h"
 #include "gateway/config.h"
@@ -151,6 +152,9 @@ struct hf_worker {
     _Atomic size_t relay_count;   /* on both lists */
     bool draining;
     struct hf_timer flush;       /* writes the log out */
+    struct hf_pool relay_pool;
+    struct hf_pool opening_pool;
+    struct hf_pool head_pool;    /* struct hf_head */
     struct hf_buffer record;     /* of the ledger: kept between records */
     _Atomic uint64_t counters[HF_COUNTER_COUNT];
     _Atomic uint64_t open_now;   /* relays that are open */
