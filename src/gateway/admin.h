@@ -11,7 +11,8 @@ struct hf_admin;
 HF_MUST_USE enum hf_status hf_admin_new(struct hf_gateway *gateway, struct hf_loop *loop, const struct hf_config *config,
                                         struct hf_admin **admin, struct hf_buffer *why);
 void hf_admin_address(const struct hf_admin *admin, struct hf_address *address);
-/* NULL is accepted. */
+/* Call it before hf_gateway_stop, and let the loop turn once behind that one: then the lists of sessions that are under way give
+ * their memory back. NULL is accepted. */
 void hf_admin_free(struct hf_admin *admin);
 
 /* The whole of /metrics in the Prometheus text format, from any thread. */
