@@ -139,9 +139,6 @@
     row(MESSAGE_RATE, message_rate, client, open,                                                  \
         "The client sent more messages than the limit allows, and the route closes then (1008).",  \
         "Slow the client down or raise the limit; the default, to delay, loses no connection.")    \
-    row(CONTROL_FLOOD, control_flood, client, open,                                                \
-        "The client sent more control frames, such as pings, than any client needs (1008).",       \
-        "Look for a loop that pings without pause.")                                               \
     row(TOKEN_EXPIRED, token_expired, client, open,                                                \
         "The client's token expired while it was connected (4401).",                               \
         "Let the client fetch a new token and reconnect, or let tokens live longer.")              \

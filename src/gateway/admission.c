@@ -171,7 +171,6 @@ static bool make_identity(struct hf_opening *o, struct hf_route *route)
     o->identity->route = route;
     o->identity->id = o->id;
     o->identity->tls = o->listener_tls != NULL;
-    o->identity->opened = o->worker->loop->wall - (o->worker->loop->now - o->accepted) / 1000;
     memcpy(o->identity->peer, o->peer, sizeof(o->peer));
     o->identity->peer_port = o->peer_port;
     return true;
@@ -221,7 +220,14 @@ static bool check_extensions(struct hf_opening *o)
 static struct hf_limit_entry *entry_of(struct hf_opening *o, enum hf_limit_kind kind, struct hf_slice scope,
                                        struct hf_slice key)
 {
-    struct hf_limit_entry **slot = &o->identity->limits[kind];
+    struct hf_membership *m = o->identity->membership;
+    if (m == NULL) {
+        m = o->identity->membership = calloc(1, sizeof(*m));
+    }
+    if (m == NULL) {
+        return NULL;
+    }
+    struct hf_limit_entry **slot = &m->entries[kind];
     if (*slot == NULL) {
         *slot = hf_limits_get(o->worker->gateway->limits, kind, scope, key);
     }
@@ -241,7 +247,7 @@ static void count_dry_run(struct hf_opening *o, const char *limit)
 /* Charges a handshake; when there is no room: dry run, delay or refusal. */
 static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint32_t per_second, const char *limit)
 {
-    struct hf_limit_entry *entry = o->identity->limits[kind];
+    struct hf_limit_entry *entry = o->identity->membership->entries[kind];
     uint8_t bit = (uint8_t)(1U << kind);
     const struct hf_limits_config *limits = &o->identity->route->config->limits;
     struct hf_rate_rules rules = {.count = per_second, .period = HF_SECONDS(1), .burst = per_second};
@@ -270,9 +276,9 @@ static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint
 
 static bool enter(struct hf_opening *o, enum hf_limit_kind kind, uint32_t max, const char *limit)
 {
-    struct hf_limit_entry *entry = o->identity->limits[kind];
+    struct hf_limit_entry *entry = o->identity->membership->entries[kind];
     uint8_t bit = (uint8_t)(1U << kind);
-    if (entry == NULL || (o->identity->entered & bit) != 0) {
+    if (entry == NULL || (o->identity->membership->entered & bit) != 0) {
         return true;
     }
     if (!hf_limit_enter(entry, max)) {
@@ -283,7 +289,7 @@ static bool enter(struct hf_opening *o, enum hf_limit_kind kind, uint32_t max, c
         hf_limit_force(entry);
         count_dry_run(o, limit);
     }
-    o->identity->entered |= bit;
+    o->identity->membership->entered |= bit;
     return true;
 }
 
@@ -338,12 +344,12 @@ static bool check_limits(struct hf_opening *o, const struct hf_route_config *con
 static bool check_principal(struct hf_opening *o)
 {
     const struct hf_route_config *config = o->identity->route->config;
-    if (o->identity->subject[0] == '\0') {
+    if (hf_identity_subject(o->identity)[0] == '\0') {
         return true;
     }
     const struct demand d = {HF_LIMIT_PRINCIPAL, config->limits.principal_handshakes_per_second,
                              config->limits.principal_connections, config->limits.principal_messages_per_minute > 0,
-                             hf_slice_of(config->path), hf_slice_of(o->identity->subject),
+                             hf_slice_of(config->path), hf_slice_of(hf_identity_subject(o->identity)),
                              "too many handshakes a second for this principal", "too many connections for this principal"};
     return check_limit(o, &d);
 }
@@ -421,23 +427,22 @@ static bool find_token(struct hf_opening *o, const struct hf_jwt_config *jwt)
 
 /* ---- authentication ---------------------------------------------------------------------------------------------- */
 
-/* Gives the identity its subject: it is made anew, because its strings stand behind it in one block. */
+/* Gives the identity its subject: it is made anew, because its strings are part of its block. */
 static bool name_identity(struct hf_opening *o, struct hf_slice subject)
 {
     struct hf_identity *old = o->identity;
     if (subject.len == 0) {
         return true;
     }
-    struct hf_identity *named = hf_identity_new(old->runtime, hf_slice_first(subject, 255), hf_slice_of(old->target));
+    struct hf_identity *named =
+        hf_identity_new(old->runtime, hf_slice_first(subject, 255), hf_slice_of(hf_identity_target(old)));
     if (named == NULL) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
         return false;
     }
-    char *text = named->subject;
-    char *target = named->target;
-    *named = *old;
-    named->subject = text;
-    named->target = target;
+    uint16_t subject_len = named->subject_len;
+    memcpy(named, old, offsetof(struct hf_identity, text));
+    named->subject_len = subject_len;
     free(old); /* everything it held went over */
     o->identity = named;
     return true;

@@ -113,9 +113,9 @@ static void put_identity(struct sink *s, const struct hf_identity *i)
         hf_ip_text(i->peer, peer);
     }
     put_text(s, "route", i->route != NULL ? i->route->config->name : "");
-    put_text(s, "path", i->target);
+    put_text(s, "path", hf_identity_target(i));
     put_text(s, "address", peer);
-    put_text(s, "subject", i->subject);
+    put_text(s, "subject", hf_identity_subject(i));
     put_text(s, "upstream", i->backend != NULL ? i->backend->config->url : "");
     put_bool(s, "tls", i->tls);
 }

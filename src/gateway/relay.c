@@ -244,7 +244,8 @@ enum gate { GATE_OPEN, GATE_WAIT, GATE_SHUT };
 /* A client's message is about to begin: may it? Counts whole messages, never frames. */
 static enum gate check_rate(struct hf_relay *r)
 {
-    struct hf_limit_entry *principal = r->identity->limits[HF_LIMIT_PRINCIPAL];
+    const struct hf_membership *member = r->identity->membership;
+    struct hf_limit_entry *principal = member != NULL ? member->entries[HF_LIMIT_PRINCIPAL] : NULL;
     hf_time wait = 0;
     if (r->route->message_rate.count > 0 && !r->paid) {
         wait = charge(r, &r->messages, &r->route->message_rate);

@@ -9,21 +9,23 @@
 
 void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason, int error)
 {
-    struct hf_identity nobody = {.id = o->id, .subject = (char *)"", .target = (char *)"", .runtime = o->runtime};
+    union {
+        struct hf_identity identity;
+        uint8_t room[sizeof(struct hf_identity) + 2]; /* two empty strings */
+    } nobody = {.identity = {.id = o->id, .runtime = o->runtime}};
     struct hf_ending e = {.cause = cause, .http = http, .error = error};
     if (o->ended) {
         return;
     }
     o->ended = true;
-    memcpy(nobody.peer, o->peer, sizeof(o->peer));
-    nobody.peer_port = o->peer_port;
-    nobody.tls = o->listener_tls != NULL;
-    nobody.opened = o->worker->loop->wall - (o->worker->loop->now - o->accepted) / 1000;
+    memcpy(nobody.identity.peer, o->peer, sizeof(o->peer));
+    nobody.identity.peer_port = o->peer_port;
+    nobody.identity.tls = o->listener_tls != NULL;
     e.held = o->worker->loop->now - o->accepted;
     e.rtt_us = UINT32_MAX;
     (void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
     hf_count(o->worker, HF_COUNT_handshakes_refused, 1);
-    hf_ledger_record(o->worker, o->identity != NULL ? o->identity : &nobody, &e);
+    hf_ledger_record(o->worker, o->identity != NULL ? o->identity : &nobody.identity, &e);
 }
 
 static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status, uint32_t retry_after)

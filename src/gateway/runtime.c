@@ -228,34 +228,36 @@ struct hf_identity *hf_identity_new(struct hf_runtime *rt, struct hf_slice subje
     if (i == NULL) {
         return NULL;
     }
-    char *text = (char *)(i + 1);
     i->runtime = rt;
     i->expires = INT64_MAX;
-    i->subject = text;
-    i->target = text + subject.len + 1;
+    i->subject_len = (uint16_t)subject.len;
     if (subject.len > 0) {
-        memcpy(i->subject, subject.ptr, subject.len);
+        memcpy(i->text, subject.ptr, subject.len);
     }
     if (target.len > 0) {
-        memcpy(i->target, target.ptr, target.len);
+        memcpy(i->text + subject.len + 1, target.ptr, target.len);
     }
     return i;
 }
 
-void hf_identity_leave(struct hf_identity *i, struct hf_worker *worker)
+static void leave_limits(struct hf_membership *m, struct hf_worker *worker)
 {
     for (unsigned kind = 0; kind < 4; kind++) {
-        struct hf_limit_entry *entry = i->limits[kind];
-        if (entry == NULL) {
-            continue;
-        }
-        if ((i->entered & (1U << kind)) != 0) {
+        struct hf_limit_entry *entry = m->entries[kind];
+        if (entry != NULL && (m->entered & (1U << kind)) != 0) {
             hf_limit_leave(entry);
         }
         hf_limits_put(worker->gateway->limits, entry, worker->loop->now);
-        i->limits[kind] = NULL;
     }
-    i->entered = 0;
+    free(m);
+}
+
+void hf_identity_leave(struct hf_identity *i, struct hf_worker *worker)
+{
+    if (i->membership != NULL) {
+        leave_limits(i->membership, worker);
+        i->membership = NULL;
+    }
     if (i->backend != NULL) {
         atomic_fetch_sub_explicit(&i->backend->active, 1, memory_order_relaxed);
         i->backend = NULL;

@@ -365,7 +365,7 @@ static void log_open(struct hf_opening *o)
     hf_log_number(&line, "id", (int64_t)o->id);
     hf_log_cstr(&line, "address", peer);
     hf_log_cstr(&line, "route", o->identity->route->config->name);
-    hf_log_cstr(&line, "path", o->identity->target);
+    hf_log_cstr(&line, "path", hf_identity_target(o->identity));
     hf_log_cstr(&line, "upstream", o->identity->backend->config->url);
     hf_log_end(&line);
 }

@@ -248,15 +248,15 @@ static void print_session(const struct hf_relay *r, struct hf_buffer *out)
 {
     const struct hf_identity *i = r->identity;
     char text[64];
-    hf_wall_text(i->opened, text);
+    hf_wall_text(r->worker->loop->wall - (hf_relay_now(r) - r->opened) / 1000, text);
     hf_buffer_addf(out, "{\"id\":%llu,\"opened\":\"%s\",\"held_ms\":%lld,\"worker\":%u,\"tls\":%s,\"deflate\":%s", (unsigned long long)i->id,
                    text, (long long)((hf_relay_now(r) - r->opened) / 1000), r->worker->index, i->tls ? "true" : "false",
                    r->deflate ? "true" : "false");
     hf_ip_text(i->peer, text);
     print_text("address", text, out);
-    print_text("subject", i->subject, out);
+    print_text("subject", hf_identity_subject(i), out);
     print_text("route", r->route->config->name, out);
-    print_text("path", i->target, out);
+    print_text("path", hf_identity_target(i), out);
     print_text("upstream", i->backend != NULL ? i->backend->config->url : "", out);
     print_leg(r, &r->client, "client", out);
     print_leg(r, &r->backend, "backend", out);

@@ -188,22 +188,30 @@ bool hf_worker_is_idle(const struct hf_worker *worker);
 
 /* ---- principal and identity of a connection ----------------------------------------------------- */
 
-/* What is known of a connection and seldom read: one block of memory, strings behind the struct. */
+/* What is known of a connection and seldom read: one block of memory, the strings at its end. */
 struct hf_identity {
     uint64_t id;
     struct hf_runtime *runtime;    /* a reference */
     struct hf_route *route;
-    struct hf_backend *backend;    /* NULL until chosen */
-    struct hf_limit_entry *limits[4]; /* by enum hf_limit_kind: references; NULL when no limit asks for them */
-    uint8_t entered;               /* bits by kind: it stands in that entry's connections */
-    hf_wall opened;                /* when it was accepted */
+    struct hf_backend *backend;    /* NULL until chosen, and after it was left */
+    struct hf_membership *membership; /* owned; NULL when no limit counts it */
     hf_wall expires;               /* of the credential; INT64_MAX: never */
     uint8_t peer[16];              /* the client's address as believed; IPv4 mapped; zero for Unix */
     uint16_t peer_port;
+    uint16_t subject_len;
     bool tls;
-    char *subject;                 /* "" when unknown; inside the block */
-    char *target;                  /* redacted path and query; inside the block */
+    char text[];                   /* subject, NUL, redacted path and query, NUL */
 };
+
+/* What a connection holds in the limits. */
+struct hf_membership {
+    struct hf_limit_entry *entries[4]; /* by enum hf_limit_kind: references; NULL when no limit asks for them */
+    uint8_t entered;               /* bits by kind: it stands in that entry's connections */
+};
+
+/* "" when unknown. */
+static inline const char *hf_identity_subject(const struct hf_identity *i) { return i->text; }
+static inline const char *hf_identity_target(const struct hf_identity *i) { return i->text + i->subject_len + 1; }
 
 /* One block with both strings; takes over the runtime's reference. NULL on no memory. */
 struct hf_identity *hf_identity_new(struct hf_runtime *runtime, struct hf_slice subject, struct hf_slice target);
