@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness import raw
+from harness.gateway import command
 from harness.tokens import b64, hmac_signed, token, unsigned
 
 ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
@@ -348,10 +349,8 @@ def test_no_secret_of_any_place_appears_in_log_metrics_or_pages_whatever_happens
 
 
 def test_the_printed_configuration_hides_secrets(gateway, tmp_path):
-    import subprocess
-    from harness.gateway import BINARY
     file = tmp_path / "c.yaml"
     file.write_text(json.dumps({"listen": "127.0.0.1:1", "upstream": "http://127.0.0.1:2", "admin_token": SECRET}))
-    done = subprocess.run([BINARY, "serve", "-c", str(file), "--check"], capture_output=True, text=True, timeout=10)
+    done = command("serve", "-c", file, "--check")
     assert done.returncode == 0, done
     assert SECRET not in done.stdout + done.stderr and "***" in done.stdout

@@ -21,7 +21,7 @@ BLOBS = [b"", bytes(range(256)), b"\0" * 66_000]
 
 def node_client(url, **how):
     """Runs node/client.js; its one JSON line."""
-    done = subprocess.run(["node", servers.node_ready() / "client.js", url, json.dumps({"send": [], **how})],
+    done = subprocess.run(["node", servers.node_ready() / "client.js", url], input=json.dumps({"send": [], **how}),
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -185,7 +185,7 @@ def page(tmp_path_factory):
 
 
 def chromium(page_url, jobs):
-    done = subprocess.run(["node", servers.node_ready() / "browser.js", page_url, json.dumps(jobs)],
+    done = subprocess.run(["node", servers.node_ready() / "browser.js", page_url], input=json.dumps(jobs),
                           capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -199,7 +199,7 @@ def test_chromium_talks_to_both_echoes_and_is_held_to_its_origin(gateway, echo, 
         {"path": "/elsewhere", "upstream": node.url, "origins": ["https://app.example.com"]},
         {"path": "/ws/chat", "upstream": chat.url}],
         "heartbeat": {"interval": "200ms", "timeout": "2s"}})
-    jobs = [{"url": g.url + "/echo", "protocols": ["v1.echo", "v2.echo"], "send": items(), "expect": len(items()),
+    jobs = [{"url": g.url + "/echo", "protocols": ["v2.echo", "v1.echo"], "send": items(), "expect": len(items()),
              "close": [4001, "from the page"]},
             {"url": g.url + "/node", "send": items(), "expect": len(items()), "close": [1000, ""]},
             {"url": g.url + "/node", "send": [{"text": "close 4200 from the app"}], "expect": 0},

@@ -36,7 +36,7 @@ def test_the_chat_streams_what_it_is_asked_for(chat):
 
 def test_the_echoes_speak_permessage_deflate_and_choose_a_subprotocol(echo, node):
     async def talk(url):
-        async with websockets.connect(url, subprotocols=["v1.echo", "v2.echo"]) as socket:
+        async with websockets.connect(url, subprotocols=["v2.echo", "v1.echo"]) as socket:
             assert socket.subprotocol == "v2.echo"
             assert [e.name for e in socket.extensions] == ["permessage-deflate"]
             await socket.send("a" * 1000)

@@ -7,7 +7,7 @@ import pytest
 
 from harness import raw
 from harness.process import accepts, free_port, wait_for
-from harness.raw import TEXT, Backend, Client
+from harness.raw import TEXT, Client
 
 
 def target_seen(gateway, backend, path, **how):

@@ -5,10 +5,11 @@ import json
 import os
 import re
 import signal
+import subprocess
 import urllib.parse
 from pathlib import Path
 
-from .process import DEADLINE, Process, Timeout, free_port, wait_for
+from .process import DEADLINE, Process, Timeout, clean_environment, free_port, wait_for
 from .raw import Client, pair
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,6 +26,12 @@ def http_get(address, path, headers=None, method="GET"):
         return answer.status, dict((k.lower(), v) for k, v in answer.getheaders()), answer.read().decode()
     finally:
         connection.close()
+
+
+def command(*words, env=None):
+    """Runs the program with these words to its end."""
+    return subprocess.run([BINARY, *map(str, words)], capture_output=True, text=True, timeout=10,
+                          env=clean_environment(env))
 
 
 class Gateway:
@@ -184,9 +191,9 @@ class Gateway:
 
     # ---- its end
     def reload(self):
-        before = len(self.log_lines("config reload"))
+        before = len(self.log_lines("reload"))
         self.process.signal(signal.SIGHUP)
-        return self.wait_log("config reload", before + 1)[-1]
+        return self.wait_log("reload", before + 1)[-1]
 
     def stop(self):
         """Ends it at once (two SIGTERMs) and asserts that it neither crashed nor complained."""

@@ -65,6 +65,12 @@ def accepts(address):
             return False
 
 
+def clean_environment(more=None):
+    """Ours without what a person's shell says to holdfast or to the old limiter, and with `more`."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "WS_"))}
+    return {**clean, **{k: str(v) for k, v in (more or {}).items()}}
+
+
 class Process:
     """A program that was started, and its output so far."""
 
@@ -73,11 +79,9 @@ class Process:
         self.argv = [str(a) for a in argv]
         self.out = Path(folder) / f"{name}.out"
         self.err = Path(folder) / f"{name}.err"
-        environment = dict(os.environ)
-        environment.update({k: str(v) for k, v in (env or {}).items()})
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                          env=environment, cwd=cwd, start_new_session=True)
+                                          env=clean_environment(env), cwd=cwd, start_new_session=True)
         self.pid = self.popen.pid
 
     def output(self):

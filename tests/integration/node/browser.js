@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Headless Chromium as a client. argv: URL of a page (its origin is the sockets'), JSON list of
+// Headless Chromium as a client. argv: URL of a page (its origin is the sockets'); standard input: JSON list of
 // {url, protocols, send: [{text}|{base64}], expect, close: [code, reason]}; all run side by side in one page.
 // Prints one JSON list of results.
 'use strict';
+const fs = require('fs');
 const { chromium } = require('playwright-core');
 
 const inPage = (jobs) => Promise.all(jobs.map((how) => new Promise((resolve) => {
@@ -41,7 +42,7 @@ const inPage = (jobs) => Promise.all(jobs.map((how) => new Promise((resolve) => 
   try {
     const page = await browser.newPage();
     await page.goto(process.argv[2]);
-    console.log(JSON.stringify(await page.evaluate(inPage, JSON.parse(process.argv[3]))));
+    console.log(JSON.stringify(await page.evaluate(inPage, JSON.parse(fs.readFileSync(0, 'utf8')))));
   } finally {
     await browser.close();
   }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client on Node's ws. argv: URL, JSON {protocols, deflate, ca, send: [{text}|{base64}], expect, close: [code, reason]}.
+// A client on Node's ws. argv: URL; standard input: JSON {protocols, deflate, ca, send: [{text}|{base64}], expect, close: [code, reason]}.
 // Sends everything, waits for `expect` messages, closes if told to (else waits to be closed), prints one JSON line.
 'use strict';
 const fs = require('fs');
 const WebSocket = require('ws');
 
-const how = JSON.parse(process.argv[3]);
+const how = JSON.parse(fs.readFileSync(0, 'utf8'));
 const socket = new WebSocket(process.argv[2], how.protocols || [], {
   perMessageDeflate: how.deflate ? { threshold: 0 } : false,
   ca: how.ca ? fs.readFileSync(how.ca) : undefined,
