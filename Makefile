@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# The two commands are `make demo` and `make test`; `make help` lists the others.
+# Meson does the building: this file only puts the steps in order.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 600
+MESON_FLAGS ?= -Dbuildtype=release
+
+.PHONY: help build demo test bench fuzz swarm soak lint install clean deps
+.DEFAULT_GOAL := build
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+deps:
+	@tools/install-deps build
+
+build: deps ## build build/holdfast (release)
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) $(MESON_FLAGS)
+	@ninja -C $(BUILD)
+
+demo: build ## show what it does, in at most a minute
+	@$(BUILD)/holdfast demo
+
+test: ## run every test; ends with `N passed, N failed`
+	@tools/install-deps build test
+	@tests/run
+
+bench: ## compare with nginx, HAProxy and a byte forwarder, about 10 minutes
+	@tools/install-deps build bench
+	@$(MAKE) --no-print-directory build
+	@bench/bench.py
+
+fuzz: ## run libFuzzer for FUZZ_SECONDS (600)
+	@tools/install-deps build test
+	@tests/fuzz/run $(FUZZ_SECONDS)
+
+swarm: ## not there yet: thousands of seeds of the simulator
+	@echo 'make swarm: not there yet; `tests/run sim` runs the simulator with its own seeds' >&2; exit 1
+
+soak: ## not there yet: hours of load
+	@echo 'make soak: not there yet; bench/load.c can hold connections for as long as it is told' >&2; exit 1
+
+lint: build ## clang-format, clang-tidy and tools/tidy
+	@tools/install-deps lint
+	@tools/lint $(BUILD)
+
+install: build ## install program, manual pages and systemd unit under PREFIX (/usr/local); DESTDIR is honoured
+	@meson install -C $(BUILD) --no-rebuild --only-changed
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	@sed 's,@bindir@,$(PREFIX)/bin,' packaging/holdfast.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
+	@install -m 644 packaging/holdfast.example.yaml docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
+
+clean: ## remove what was built
+	@rm -rf $(BUILD) build-test build-clang build-tsan build-fuzz
