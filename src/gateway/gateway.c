@@ -178,6 +178,7 @@ void hf_gateway_stop(struct hf_gateway *g)
     }
     for (size_t i = 0; i < life->running; i++) {
         pthread_join(life->threads[i], NULL);
+        (void)hf_epoll_turn(life->loops[i], 0); /* orders that were posted behind its last turn */
     }
     life->running = 0;
 }

@@ -352,10 +352,11 @@ static void finish(struct server *s)
         pthread_kill(s->signal_thread, SIGUSR2);
         pthread_join(s->signal_thread, NULL);
     }
+    hf_admin_free(s->admin); /* first, so that nothing new is asked of the workers */
     if (s->gateway != NULL) {
         hf_gateway_stop(s->gateway);
+        (void)hf_epoll_turn(s->loop, 0); /* what the workers posted last */
     }
-    hf_admin_free(s->admin);
     hf_gateway_free(s->gateway);
     hf_loop_free(s->loop);
     hf_log_close(s->log);

@@ -42,7 +42,6 @@ static void every_promised_cause_has_a_row(void **state)
         "frame_too_big",
         "bad_utf8",
         "message_rate",
-        "control_flood",
         "token_expired",
         "drain",
         "stop",
