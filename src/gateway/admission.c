@@ -375,13 +375,21 @@ static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
     return !o->protocols.failed;
 }
 
+/* A parameter that is there twice is no token: the backend might read the other one. */
+static bool is_repeated(struct hf_slice query, struct hf_slice name, struct hf_slice first)
+{
+    struct hf_slice value;
+    struct hf_slice behind = hf_slice_from(query, (size_t)(first.ptr + first.len - query.ptr));
+    return hf_query_find(hf_slice_from(behind, 1), name, &value);
+}
+
 static bool token_of_query(struct hf_opening *o, const char *name)
 {
     struct hf_slice path;
     struct hf_slice query;
     struct hf_slice value;
     hf_target_split(o->head->target, &path, &query);
-    if (!hf_query_find(query, hf_slice_of(name), &value)) {
+    if (!hf_query_find(query, hf_slice_of(name), &value) || value.len == 0 || is_repeated(query, hf_slice_of(name), value)) {
         return false;
     }
     hf_buffer_clear(&o->token_bytes);

@@ -103,7 +103,7 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
     g->limits = hf_limits_new(key);
     enum hf_status status = HF_NO_MEMORY;
     if (life->loops != NULL && g->ledger != NULL && g->limits != NULL) {
-        status = hf_runtime_new(config, &g->runtime, why);
+        status = hf_runtime_new(config, NULL, &g->runtime, why);
     }
     if (status == HF_OK) {
         status = make_workers(life, count, seed, why);
@@ -210,7 +210,7 @@ enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config,
 {
     struct hf_runtime *runtime = NULL;
     struct change *change = calloc(1, sizeof(*change));
-    enum hf_status status = change == NULL ? HF_NO_MEMORY : hf_runtime_new(config, &runtime, why);
+    enum hf_status status = change == NULL ? HF_NO_MEMORY : hf_runtime_new(config, g->runtime, &runtime, why);
     if (status != HF_OK) {
         free(change);
         atomic_fetch_add(&g->reload_failures, 1);

@@ -187,7 +187,7 @@ void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identi
     }
     hf_log_end(&line);
     if (identity->route != NULL) {
-        atomic_fetch_add_explicit(&identity->route->endings[ending->cause], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&identity->route->state->endings[ending->cause], 1, memory_order_relaxed);
     }
     hf_count_ending(worker->gateway, ending->cause);
     keep(worker->gateway->ledger, members, wall);

@@ -177,7 +177,7 @@ static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
     for (size_t i = 0; i < rt->config->route_count; i++) {
         struct hf_route *r = &rt->routes[i];
         add_sample(out, open, &(struct label){"route", r->config->name}, 1,
-                   atomic_load_explicit(&r->open, memory_order_relaxed));
+                   atomic_load_explicit(&r->state->open, memory_order_relaxed));
     }
     add_family(out, endings, "counter",
                "Connections of a route that ended, by cause; causes that never came are left out");
@@ -186,7 +186,7 @@ static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
         for (unsigned cause = 1; cause < hf_cause_count(); cause++) {
             struct label labels[] = {{"route", r->config->name},
                                      {"cause", hf_cause_id((enum hf_cause)cause)}};
-            uint64_t count = atomic_load_explicit(&r->endings[cause], memory_order_relaxed);
+            uint64_t count = atomic_load_explicit(&r->state->endings[cause], memory_order_relaxed);
             if (count > 0) {
                 add_sample(out, endings, labels, 2, count);
             }
@@ -223,8 +223,8 @@ static bool sum_upstream(const struct hf_route *r, size_t index, hf_time now,
         if (i < index) {
             return false;
         }
-        sum->active += atomic_load_explicit(&b->active, memory_order_relaxed);
-        sum->up |= atomic_load_explicit(&b->down_until, memory_order_relaxed) <= now ? 1 : 0;
+        sum->active += atomic_load_explicit(&b->state->active, memory_order_relaxed);
+        sum->up |= atomic_load_explicit(&b->state->down_until, memory_order_relaxed) <= now ? 1 : 0;
     }
     return true;
 }

@@ -597,7 +597,7 @@ enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
     hf_list_append(&worker->relays, &r->node);
     worker->relay_count++;
     atomic_fetch_add_explicit(&worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&r->route->open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->route->state->open, 1, memory_order_relaxed);
     hf_stream_handle(client, &client_handler, r);
     hf_stream_handle(backend, &backend_handler, r);
     /* What either side has already sent is offered again, to the relay. */

@@ -82,7 +82,7 @@ static void begin_closing(struct hf_relay *r)
     hf_list_remove(&r->node);
     hf_list_append(&r->worker->closing, &r->node);
     atomic_fetch_sub_explicit(&r->worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&r->route->open, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&r->route->state->open, 1, memory_order_relaxed);
     hf_identity_leave(r->identity, r->worker);
     hf_timer_set(r->worker->loop, &r->timer, hf_relay_now(r) + HF_CLOSE_WAIT);
     /* Both are read again, for their Close; a leg that cannot be forwarded is held again at once. */
@@ -199,7 +199,7 @@ void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code
            (struct closing_codes){code, code, code}, reason, 0);
     begin_closing(r);
     close_leg(r, other, code, reason);
-    close_leg(r, from, code, hf_slice(NULL, 0)); /* RFC 6455 5.5.1: the answer carries its code */
+    close_leg(r, from, code, reason); /* RFC 6455 5.5.1: the answer is what came */
 }
 
 static enum hf_cause gone_cause(const struct hf_leg *leg, const struct hf_end *end)

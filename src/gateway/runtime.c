@@ -10,7 +10,47 @@
 
 /* ---- a route ------------------------------------------------------------------------------------- */
 
-static enum hf_status init_backends(struct hf_route *route)
+/* The route of the same name before the reload, or NULL. */
+static const struct hf_route *route_before(const struct hf_runtime *before, const char *name)
+{
+    for (size_t i = 0; before != NULL && i < before->config->route_count; i++) {
+        if (strcmp(before->routes[i].config->name, name) == 0) {
+            return &before->routes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct hf_backend_state *backend_state(const struct hf_route *before, size_t index, const char *url)
+{
+    size_t same = 0; /* a URL that stands there twice is two backends */
+    for (size_t i = 0; before != NULL && i < before->backend_count; i++) {
+        if (strcmp(before->backends[i].config->url, url) == 0 && (same++ == 0 || i == index)) {
+            atomic_fetch_add(&before->backends[i].state->refs, 1);
+            return before->backends[i].state;
+        }
+    }
+    struct hf_backend_state *state = calloc(1, sizeof(*state));
+    if (state != NULL) {
+        state->refs = 1;
+    }
+    return state;
+}
+
+static struct hf_route_state *route_state(const struct hf_route *before)
+{
+    if (before != NULL) {
+        atomic_fetch_add(&before->state->refs, 1);
+        return before->state;
+    }
+    struct hf_route_state *state = calloc(1, sizeof(*state));
+    if (state != NULL) {
+        state->refs = 1;
+    }
+    return state;
+}
+
+static enum hf_status init_backends(struct hf_route *route, const struct hf_route *before)
 {
     const struct hf_route_config *config = route->config;
     static const uint8_t key[16] = "upstream choice";
@@ -23,6 +63,10 @@ static enum hf_status init_backends(struct hf_route *route)
         const struct hf_upstream_config *u = &config->upstreams[i];
         char text[300];
         route->backends[i].config = u;
+        route->backends[i].state = backend_state(before, i, u->url);
+        if (route->backends[i].state == NULL) {
+            return HF_NO_MEMORY;
+        }
         route->backends[i].hash = hf_siphash(key, hf_slice_of(u->url));
         if (u->is_unix) {
             (void)snprintf(text, sizeof(text), "unix:%s", u->host);
@@ -68,11 +112,13 @@ static void init_rules(struct hf_route *route)
     route->principal_rate = per_minute(c->limits.principal_messages_per_minute, 0);
 }
 
-static enum hf_status init_route(struct hf_route *route, const struct hf_route_config *config, struct hf_buffer *why)
+static enum hf_status init_route(struct hf_route *route, const struct hf_route_config *config, const struct hf_route *before,
+                                 struct hf_buffer *why)
 {
     route->config = config;
     init_rules(route);
-    enum hf_status status = init_backends(route);
+    route->state = route_state(before);
+    enum hf_status status = route->state == NULL ? HF_NO_MEMORY : init_backends(route, before);
     bool tls = false;
     for (size_t i = 0; i < config->upstream_count; i++) {
         tls = tls || config->upstreams[i].tls;
@@ -97,6 +143,15 @@ static void fini_route(struct hf_route *route)
         hf_jwt_keys_unref(route->jwt);
     }
     hf_tls_unref(route->tls);
+    for (size_t i = 0; i < route->backend_count; i++) {
+        struct hf_backend_state *state = route->backends[i].state;
+        if (state != NULL && atomic_fetch_sub(&state->refs, 1) == 1) {
+            free(state);
+        }
+    }
+    if (route->state != NULL && atomic_fetch_sub(&route->state->refs, 1) == 1) {
+        free(route->state);
+    }
     free(route->backends);
 }
 
@@ -136,7 +191,7 @@ static void runtime_free(struct hf_runtime *rt)
     free(rt);
 }
 
-static enum hf_status runtime_fill(struct hf_runtime *rt, struct hf_buffer *why)
+static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtime *before, struct hf_buffer *why)
 {
     struct hf_config *config = rt->config;
     rt->listener_tls = calloc(config->listen_count + 1, sizeof(struct hf_tls *));
@@ -154,7 +209,7 @@ static enum hf_status runtime_fill(struct hf_runtime *rt, struct hf_buffer *why)
         }
     }
     for (size_t i = 0; i < config->route_count; i++) {
-        enum hf_status status = init_route(&rt->routes[i], &config->routes[i], why);
+        enum hf_status status = init_route(&rt->routes[i], &config->routes[i], route_before(before, config->routes[i].name), why);
         if (status != HF_OK) {
             return status;
         }
@@ -162,7 +217,8 @@ static enum hf_status runtime_fill(struct hf_runtime *rt, struct hf_buffer *why)
     return HF_OK;
 }
 
-enum hf_status hf_runtime_new(struct hf_config *config, struct hf_runtime **runtime, struct hf_buffer *why)
+enum hf_status hf_runtime_new(struct hf_config *config, const struct hf_runtime *before, struct hf_runtime **runtime,
+                              struct hf_buffer *why)
 {
     *runtime = NULL;
     struct hf_runtime *rt = calloc(1, sizeof(*rt));
@@ -171,7 +227,7 @@ enum hf_status hf_runtime_new(struct hf_config *config, struct hf_runtime **runt
     }
     rt->refs = 1;
     rt->config = hf_config_ref(config);
-    enum hf_status status = runtime_fill(rt, why);
+    enum hf_status status = runtime_fill(rt, before, why);
     if (status != HF_OK) {
         runtime_free(rt);
         return status;
@@ -259,7 +315,7 @@ void hf_identity_leave(struct hf_identity *i, struct hf_worker *worker)
         i->membership = NULL;
     }
     if (i->backend != NULL) {
-        atomic_fetch_sub_explicit(&i->backend->active, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&i->backend->state->active, 1, memory_order_relaxed);
         i->backend = NULL;
     }
 }

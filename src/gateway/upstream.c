@@ -18,7 +18,7 @@
 
 static bool is_up(const struct hf_backend *b, hf_time now)
 {
-    return atomic_load_explicit(&b->down_until, memory_order_relaxed) <= now;
+    return atomic_load_explicit(&b->state->down_until, memory_order_relaxed) <= now;
 }
 
 /* What the choice is consistent by; empty: nothing, and the least loaded is taken. */
@@ -56,7 +56,7 @@ static uint64_t score(const struct hf_backend *b, struct hf_slice key, struct hf
         memcpy(sip, &b->hash, sizeof(b->hash));
         return hf_siphash(sip, key);
     }
-    uint64_t active = atomic_load_explicit(&b->active, memory_order_relaxed);
+    uint64_t active = atomic_load_explicit(&b->state->active, memory_order_relaxed);
     return ((UINT32_MAX - active) << 32) | (hf_random_next(random) >> 32);
 }
 
@@ -101,20 +101,20 @@ static struct hf_backend *next_backend(struct hf_opening *o)
 static void set_backend(struct hf_opening *o, struct hf_backend *b)
 {
     if (o->identity->backend != NULL) {
-        atomic_fetch_sub_explicit(&o->identity->backend->active, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&o->identity->backend->state->active, 1, memory_order_relaxed);
     }
     o->identity->backend = b;
-    atomic_fetch_add_explicit(&b->active, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&b->state->active, 1, memory_order_relaxed);
 }
 
 static void mark_failed(struct hf_opening *o)
 {
     const struct hf_route_config *config = o->identity->route->config;
     struct hf_backend *b = o->identity->backend;
-    uint32_t fails = atomic_fetch_add_explicit(&b->fails, 1, memory_order_relaxed) + 1;
+    uint32_t fails = atomic_fetch_add_explicit(&b->state->fails, 1, memory_order_relaxed) + 1;
     hf_count(o->worker, HF_COUNT_upstream_connect_failures, 1);
     if (config->health_fails > 0 && fails >= config->health_fails) {
-        atomic_store_explicit(&b->down_until, o->worker->loop->now + config->health_down, memory_order_relaxed);
+        atomic_store_explicit(&b->state->down_until, o->worker->loop->now + config->health_down, memory_order_relaxed);
         if (fails == config->health_fails) {
             hf_log_say(o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall, "upstream down",
                        "%s failed %u times in a row: %s", b->config->url, fails, o->connect_why);
@@ -125,9 +125,9 @@ static void mark_failed(struct hf_opening *o)
 static void mark_good(struct hf_opening *o)
 {
     struct hf_backend *b = o->identity->backend;
-    if (atomic_load_explicit(&b->fails, memory_order_relaxed) != 0) {
-        atomic_store_explicit(&b->fails, 0, memory_order_relaxed);
-        atomic_store_explicit(&b->down_until, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&b->state->fails, memory_order_relaxed) != 0) {
+        atomic_store_explicit(&b->state->fails, 0, memory_order_relaxed);
+        atomic_store_explicit(&b->state->down_until, 0, memory_order_relaxed);
     }
 }
 

@@ -49,8 +49,7 @@ struct hf_worker;
     row(limit_dry_run, "Times a limit would have acted but for dry_run")                                              \
     row(upstream_connects, "Connections opened to backends")                                                          \
     row(upstream_connect_failures, "Failed attempts to connect to a backend")                                         \
-    row(accept_exhausted, "Times accepting rested for want of descriptors")                                           \
-    row(loop_turns, "Turns of the event loop")
+    row(accept_exhausted, "Times accepting rested for want of descriptors")
 
 enum hf_counter {
 #define HF_COUNTER_ENUM(name, help) HF_COUNT_##name,
@@ -61,14 +60,27 @@ enum hf_counter {
 
 /* ---- runtime ---------------------------------------------------------------------------------- */
 
-/* One backend of a route. The counts are shared by all workers. */
-struct hf_backend {
-    const struct hf_upstream_config *config;
-    struct hf_address address;     /* len 0: the host is a name and is looked up for each connect */
+/* How a backend fares. Shared by all workers and kept over reloads as long as its route and URL stay the same. */
+struct hf_backend_state {
+    _Atomic uint32_t refs;         /* runtimes */
     _Atomic uint32_t active;       /* openings that chose it and relays on it */
     _Atomic uint32_t fails;        /* in a row */
     _Atomic hf_time down_until;
+};
+
+/* One backend of a route. */
+struct hf_backend {
+    const struct hf_upstream_config *config;
+    struct hf_backend_state *state;
+    struct hf_address address;     /* len 0: the host is a name and is looked up for each connect */
     uint64_t hash;                 /* of its URL: for consistent choice */
+};
+
+/* What a route counts; kept over reloads as long as its name stays the same. */
+struct hf_route_state {
+    _Atomic uint32_t refs;         /* runtimes */
+    _Atomic uint64_t open;         /* relays */
+    _Atomic uint64_t endings[HF_CAUSE_COUNT]; /* for metrics */
 };
 
 struct hf_route {
@@ -84,8 +96,7 @@ struct hf_route {
     struct hf_rate_rules message_rate;      /* count 0: none */
     struct hf_rate_rules principal_rate;
     struct hf_callout_target *callout;      /* gateway/callout.h; NULL unless auth is callout */
-    _Atomic uint64_t open;          /* relays */
-    _Atomic uint64_t endings[HF_CAUSE_COUNT]; /* for metrics */
+    struct hf_route_state *state;
 };
 
 /* Made from a configuration and shared by reference; a relay keeps the runtime it was opened under. */
@@ -96,8 +107,9 @@ struct hf_runtime {
     struct hf_route *routes;       /* as config->routes */
 };
 
-/* Reads certificates and keys. why gets a sentence on failure. */
-HF_MUST_USE enum hf_status hf_runtime_new(struct hf_config *config, struct hf_runtime **runtime, struct hf_buffer *why);
+/* Reads certificates and keys. Takes the counts over from `before` (NULL: none). why gets a sentence on failure. */
+HF_MUST_USE enum hf_status hf_runtime_new(struct hf_config *config, const struct hf_runtime *before, struct hf_runtime **runtime,
+                                          struct hf_buffer *why);
 struct hf_runtime *hf_runtime_ref(struct hf_runtime *runtime);
 void hf_runtime_unref(struct hf_runtime *runtime);
 /* NULL when no route takes the path. path is normalised. */

@@ -105,7 +105,7 @@ static int check_only(const struct server *s)
     /* Certificates and keys are part of what must be right. */
     struct hf_runtime *runtime = NULL;
     hf_buffer_clear(&text);
-    enum hf_status status = hf_runtime_new(s->config, &runtime, &text);
+    enum hf_status status = hf_runtime_new(s->config, NULL, &runtime, &text);
     if (status != HF_OK) {
         fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(&text)),
                 text.len == 0 || text.data[text.len - 1] != '\n' ? "\n" : "");

@@ -24,6 +24,8 @@ struct stage {
     struct hf_tls *listener_tls[4];
     struct hf_route routes[4];
     struct hf_backend backends[4][4];
+    struct hf_backend_state backend_states[4][4];
+    struct hf_route_state route_states[4];
 };
 
 struct hf_runtime *hf_gateway_runtime(struct hf_gateway *gateway)
@@ -102,10 +104,12 @@ static void stage_open(struct stage *s, const char *yaml)
     for (size_t i = 0; i < config->route_count; i++) {
         s->routes[i].config = &config->routes[i];
         s->routes[i].backends = s->backends[i];
+        s->routes[i].state = &s->route_states[i];
         s->routes[i].backend_count = config->routes[i].upstream_count;
         assert_true(s->routes[i].backend_count <= 4);
         for (size_t j = 0; j < s->routes[i].backend_count; j++) {
             s->backends[i][j].config = &config->routes[i].upstreams[j];
+            s->backends[i][j].state = &s->backend_states[i][j];
         }
     }
     pthread_mutex_init(&s->gateway.lock, NULL);

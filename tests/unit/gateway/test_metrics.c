@@ -326,15 +326,15 @@ static void what_is_open_and_ended_is_told_by_route_and_an_upstream_named_twice_
                "- {path: /a/b, name: chat, upstream: ['http://127.0.0.1:1', 'http://127.0.0.1:2', "
                "'http://127.0.0.1:1']}\n"
                "- {path: /c, name: other, upstream: 'http://127.0.0.1:1'}\n");
-    s.routes[0].open = 21;
-    s.routes[1].open = 12;
-    s.routes[0].endings[HF_CAUSE_DRAIN] = 2;
+    s.routes[0].state->open = 21;
+    s.routes[1].state->open = 12;
+    s.routes[0].state->endings[HF_CAUSE_DRAIN] = 2;
     for (size_t i = 0; i < 2; i++) {
         for (size_t j = 0; j < s.routes[i].backend_count; j++) {
-            s.backends[i][j].active = 1 + (uint32_t)j;
+            s.backends[i][j].state->active = 1 + (uint32_t)j;
         }
     }
-    s.backends[0][0].down_until = HF_NEVER;
+    s.backends[0][0].state->down_until = HF_NEVER;
     print(&s, &out);
     assert_true(check_text(hf_buffer_slice(&out)));
     assert_line(&out, "holdfast_connections_open{route=\"chat\"} 21");
@@ -358,8 +358,8 @@ static void an_upstream_is_down_only_while_its_time_out_lasts(void **state)
     stage_open(&s,
                "listen: 127.0.0.1:8800\nupstream: ['http://127.0.0.1:1', 'http://127.0.0.1:2']\n");
     clock_gettime(CLOCK_MONOTONIC, &t);
-    s.backends[0][0].down_until = HF_SECONDS(t.tv_sec + 1000);
-    s.backends[0][1].down_until = HF_SECONDS(t.tv_sec) - 1;
+    s.backends[0][0].state->down_until = HF_SECONDS(t.tv_sec + 1000);
+    s.backends[0][1].state->down_until = HF_SECONDS(t.tv_sec) - 1;
     print(&s, &out);
     assert_line(&out, "holdfast_upstream_up{route=\"/\",upstream=\"http://127.0.0.1:1\"} 0");
     assert_line(&out, "holdfast_upstream_up{route=\"/\",upstream=\"http://127.0.0.1:2\"} 1");
