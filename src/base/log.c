@@ -382,6 +382,7 @@ void hf_log_begin(struct hf_log_line *line, struct hf_log *log, enum hf_log_leve
                   hf_wall wall, const char *event)
 {
     line->log = NULL;
+    line->json = false;
     if (!hf_log_wants(log, level)) {
         return;
     }

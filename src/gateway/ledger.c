@@ -178,7 +178,7 @@ void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identi
     hf_wall wall = worker->loop->wall;
     hf_buffer_clear(members);
     hf_log_begin(&line, worker->gateway->log, HF_LOG_INFO, wall, "ws end");
-    struct sink s = {.line = line.json ? NULL : &line, .json = members};
+    struct sink s = {.line = line.log == NULL || line.json ? NULL : &line, .json = members};
     put_number(&s, "id", (int64_t)identity->id);
     put_ending(&s, ending);
     put_identity(&s, identity);
