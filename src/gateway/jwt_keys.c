@@ -61,6 +61,9 @@ const struct hf_jwt_algorithm *hf_jwt_algorithm_of_curve(const char *crv)
 bool hf_jwt_base64url(struct hf_slice text, struct hf_buffer *out)
 {
     size_t len = 0;
+    if (text.len == 0) {
+        return true;
+    }
     if (hf_buffer_reserve(out, text.len) != HF_OK ||
         !hf_base64url_decode(text, out->data + out->len, &len)) {
         return false;
