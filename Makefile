@@ -18,7 +18,7 @@ deps:
 
 build: deps ## build build/holdfast (release)
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) $(MESON_FLAGS)
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) holdfast
 
 demo: build ## show what it does, in at most a minute
 	@$(BUILD)/holdfast demo
@@ -30,6 +30,7 @@ test: ## run every test; ends with `N passed, N failed`
 bench: ## compare with nginx, HAProxy and a byte forwarder, about 10 minutes
 	@tools/install-deps build bench
 	@$(MAKE) --no-print-directory build
+	@ninja -C $(BUILD) bench/bench-load bench/bench-backend bench/bench-forwarder
 	@bench/bench.py
 
 fuzz: ## run libFuzzer for FUZZ_SECONDS (600)
