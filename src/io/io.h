@@ -15,8 +15,10 @@
  *  - Failure and end arrive by on_end on a later turn, never inside a call. Before it, all bytes that came
  *    were offered and taken (a paused stream reports its end only after resume and taking all; bytes that
  *    were left untaken and not paused are offered one last time, then on_end follows).
- *  - on_end comes at most once for each stream, and nothing after it. After FIN or close_notify the stream
- *    can still send; after any other end it cannot (sends take nothing).
+ *  - on_end comes at most once for each stream, and nothing after it but on_writable: after FIN or
+ *    close_notify the stream can still send. After any other end it cannot (sends take nothing); so it is
+ *    when the connection is lost after FIN, which is not told: who sends on after FIN sets a timer.
+ *  - A connect or a handshake that failed is told by on_end even while the stream is paused.
  *  - hf_stream_close and hf_stream_abort may be called at any time, also inside a callback of the same
  *    stream. After them no callback comes; the memory goes when the loop turns (the reap list), and the
  *    pointer must not be used again.
@@ -192,6 +194,7 @@ HF_MUST_USE static inline enum hf_status hf_stream_start_tls(struct hf_stream *s
 
 /* A stream between two loops: descriptor, TLS state and unread bytes. release forgets the stream on its
  * loop (no callback comes again; the pointer is dead); adopt makes it a paused stream of another loop.
+ * Inside the stream's own on_bytes all bytes of that call travel along, whatever it returns.
  * A parcel that is not adopted must be dropped (hf_parcel_drop). NULL on no memory: the stream is as before. */
 static inline struct hf_parcel *hf_stream_release(struct hf_stream *s) { return s->ops->release(s); }
 

@@ -32,10 +32,16 @@ struct tls_room;
 
 /* Bytes that came and were not taken. */
 struct unread {
-    uint32_t len;
+    uint32_t start; /* what is before it was taken */
+    uint32_t end;   /* more than start */
     uint32_t cap;
     uint8_t bytes[];
 };
+
+static inline struct hf_slice unread_slice(const struct unread *u)
+{
+    return u == NULL ? (struct hf_slice){NULL, 0} : hf_slice(u->bytes + u->start, u->end - u->start);
+}
 
 enum stream_state {
     STREAM_CONNECTING, /* TCP is on its way, or failed and on_end is due */
@@ -152,8 +158,12 @@ size_t hf_stream_gather(struct stream *s);
 /* Offers the first len bytes of the loop's buffer, of which `had` were unread before, and keeps what is
  * left. False when the stream is dead or turned into another kind, and must not be touched. */
 bool hf_stream_offer(struct stream *s, size_t had, size_t len);
+/* Offers the unread bytes themselves, for a stream that was resumed and has not ended. False as above. */
+bool hf_stream_offer_again(struct stream *s);
 /* Keeps a copy behind what is kept in *unread already. False on no memory. */
 bool hf_unread_add(struct unread **unread, struct hf_slice bytes);
+/* The first n bytes are taken; frees it with the last. */
+void hf_unread_take(struct unread **unread, size_t n);
 void hf_stream_report_end(struct stream *s);
 /* The same, unless the stream is paused or was resumed inside its last on_bytes: then the rest comes first. */
 void hf_stream_end_if_taken(struct stream *s);
@@ -162,6 +172,13 @@ bool hf_stream_report_open(struct stream *s);
 /* One receive into the room at `into`: the bytes, or 0 when there is nothing, with the flags and the end
  * set. */
 size_t hf_stream_receive(struct stream *s, uint8_t *into, size_t room);
+/* Whether unread bytes are offered before anything is received. Those of a stream that ended are not: they
+ * are offered only once more. */
+static inline bool may_offer_again(const struct stream *s)
+{
+    return s->again && s->unread != NULL && !s->paused && s->state == STREAM_OPEN &&
+           s->end == HF_END_KINDS;
+}
 bool hf_stream_can_send(const struct stream *s);
 void hf_stream_want_write(struct stream *s);
 

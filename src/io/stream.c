@@ -19,6 +19,9 @@
 #include <unistd.h>
 
 #define PARTS_MAX 8
+/* Of one stream in one go: 1 MiB, about 0.3 ms. More is unfair to the others; less costs a loud
+ * stream more, because what the kernel holds of it has left the cache when its turn comes again. */
+#define FULL_READS 16
 #define BIT(state) (1U << (state))
 
 /* ---- state --------------------------------------------------------------------------------------
@@ -213,83 +216,6 @@ bool hf_stream_report_open(struct stream *s)
     return s->state == STREAM_OPEN;
 }
 
-/* ---- unread bytes -------------------------------------------------------------------------------
- */
-
-bool hf_unread_add(struct unread **unread, struct hf_slice bytes)
-{
-    struct unread *u = *unread;
-    size_t had = u == NULL ? 0 : u->len;
-    size_t len = had + bytes.len;
-    if (u == NULL || len > u->cap) {
-        /* Exact while it is small; larger ones grow in steps, for bytes that trickle. */
-        size_t cap = len <= 256 ? len : (len + 1023) & ~(size_t)1023;
-        u = realloc(u, sizeof(*u) + cap);
-        if (u == NULL) {
-            return false;
-        }
-        u->cap = (uint32_t)cap;
-        *unread = u;
-    }
-    memcpy(u->bytes + had, bytes.ptr, bytes.len);
-    u->len = (uint32_t)len;
-    return true;
-}
-
-/* Keeps what a handler left of the loop's buffer. */
-static bool keep(struct stream *s, size_t had, size_t len, size_t taken)
-{
-    const uint8_t *buffer = loop_of(s)->buffer;
-    if (taken == 0 && s->unread != NULL) {
-        return len == had || hf_unread_add(&s->unread, hf_slice(buffer + had, len - had));
-    }
-    if (s->unread != NULL) {
-        free(s->unread);
-        s->unread = NULL;
-    }
-    return taken == len || hf_unread_add(&s->unread, hf_slice(buffer + taken, len - taken));
-}
-
-size_t hf_stream_gather(struct stream *s)
-{
-    if (s->unread == NULL) {
-        return 0;
-    }
-    memcpy(loop_of(s)->buffer, s->unread->bytes, s->unread->len);
-    return s->unread->len;
-}
-
-bool hf_stream_offer(struct stream *s, size_t had, size_t len)
-{
-    struct loop *loop = loop_of(s);
-    struct stream_tls *tls = s->tls;
-    s->again = false;
-    loop->lender = s;
-    loop->lent = hf_slice(loop->buffer, len);
-    size_t taken = s->head.handler->on_bytes(s->head.owner, &s->head, loop->lent);
-    loop->lender = NULL;
-    if (s->state >= STREAM_LINGERING) {
-        return false;
-    }
-    HF_ASSERT(taken <= len);
-    HF_ASSERT(s->paused || taken > 0 || len < HF_STREAM_UNREAD_MAX);
-    if (taken == len && s->unread == NULL) {
-        return s->tls == tls;
-    }
-    if (!keep(s, had, len, taken)) {
-        free(s->unread);
-        s->unread = NULL;
-        s->end = HF_END_KINDS;
-        hf_stream_fail(s, HF_END_ERRNO, ENOMEM);
-        hf_stream_ready(s);
-    } else if (s->tls != tls) {
-        /* TLS was started inside: what was left are its first records. */
-        s->tls->raw = s->unread;
-        s->unread = NULL;
-    }
-    return s->tls == tls;
-}
-
 /* ---- reading ------------------------------------------------------------------------------------
  */
 
@@ -324,11 +250,15 @@ static void work_plain(struct stream *s)
     struct loop *loop = loop_of(s);
     size_t room;
     size_t n;
+    int full = 0;
+    if (may_offer_again(s) && !hf_stream_offer_again(s)) {
+        return;
+    }
     do {
         if (s->paused || s->state != STREAM_OPEN) {
             return;
         }
-        size_t had = s->unread == NULL ? 0 : s->unread->len;
+        size_t had = unread_slice(s->unread).len;
         room = HF_STREAM_UNREAD_MAX - had;
         n = 0;
         if (s->readable && room > 0) {
@@ -345,7 +275,7 @@ static void work_plain(struct stream *s)
             hf_stream_end_if_taken(s);
             return;
         }
-    } while (s->readable && n < room);
+    } while (s->readable && (n < room || ++full < FULL_READS));
     if (s->readable && !s->paused) {
         hf_stream_ready(s);
     }
@@ -584,7 +514,7 @@ void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress)
     if (loop_of(s)->lender == s) {
         progress->unread += loop_of(s)->lent.len;
     } else if (s->unread != NULL) {
-        progress->unread += s->unread->len;
+        progress->unread += unread_slice(s->unread).len;
     }
     if (s->tls != NULL) {
         hf_tls_progress(s, progress);

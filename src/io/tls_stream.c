@@ -13,20 +13,13 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define RECORD_MAX 16384 /* RFC 8446 5.1 */
-/* Only answers to a peer that asks again and again and does not read can come to so much. */
-#define OUT_MAX 131072
 #define LINGER HF_SECONDS(30)
-
-static struct tls_room *room_of(struct stream *s)
-{
-    return loop_of(s)->tls;
-}
+#define DRAIN_MAX 131072
 
 /* ---- failures -----------------------------------------------------------------------------------
  */
@@ -80,163 +73,6 @@ static bool fail_from_ssl(struct stream *s, int result)
     return true;
 }
 
-/* ---- records to and from the socket -------------------------------------------------------------
- */
-
-static struct hf_slice out_left(const struct stream_tls *tls)
-{
-    return hf_slice(tls->out->bytes + tls->out_sent, tls->out->len - tls->out_sent);
-}
-
-/* Sends what the socket takes now. */
-static size_t send_now(struct stream *s, struct hf_slice bytes)
-{
-    ssize_t n;
-    do {
-        n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != EAGAIN) {
-        hf_stream_break(s, errno);
-    }
-    return n < 0 ? 0 : (size_t)n;
-}
-
-/* Sends records, in their order; what the socket does not take waits. False when too much waits. */
-static bool put_out(struct stream *s, struct hf_slice bytes)
-{
-    struct stream_tls *tls = s->tls;
-    if (!s->flush) {
-        bytes = hf_slice_from(bytes, send_now(s, bytes));
-    }
-    if (bytes.len == 0 || s->broken) {
-        return true;
-    }
-    if ((s->flush && out_left(tls).len + bytes.len > OUT_MAX) || !hf_unread_add(&tls->out, bytes)) {
-        return false;
-    }
-    if (!s->flush) {
-        s->flush = true;
-        s->short_turn = loop_of(s)->turn;
-    }
-    return true;
-}
-
-bool hf_tls_flush(struct stream *s)
-{
-    struct stream_tls *tls = s->tls;
-    tls->out_sent += (uint32_t)send_now(s, out_left(tls));
-    if (!s->broken && tls->out_sent < tls->out->len) {
-        s->short_turn = loop_of(s)->turn;
-        return false;
-    }
-    free(tls->out);
-    tls->out = NULL;
-    tls->out_sent = 0;
-    s->flush = false;
-    if (tls->shut_due && !s->broken) {
-        shutdown(s->fd, SHUT_WR);
-    }
-    return true;
-}
-
-static int bio_write(BIO *bio, const char *data, int len)
-{
-    struct stream *s = ((struct stream_tls *)BIO_get_data(bio))->stream;
-    struct tls_room *room = room_of(s);
-    BIO_clear_retry_flags(bio);
-    if (s->broken || len <= 0) {
-        /* The end is told where reading meets it; OpenSSL must stay able to read until then. */
-        return len;
-    }
-    if (room->gatherer == s) {
-        if ((size_t)len <= sizeof(room->out) - room->out_len) {
-            memcpy(room->out + room->out_len, data, (size_t)len);
-            room->out_len += (uint32_t)len;
-            return len;
-        }
-        room->gatherer = NULL;
-        if (!put_out(s, hf_slice(room->out, room->out_len))) {
-            return -1;
-        }
-    }
-    return put_out(s, hf_slice(data, (size_t)len)) ? len : -1;
-}
-
-static int take_in(struct hf_slice from, uint32_t *taken, char *out, int len)
-{
-    struct hf_slice part = hf_slice_first(hf_slice_from(from, *taken), (size_t)len);
-    memcpy(out, part.ptr, part.len);
-    *taken += (uint32_t)part.len;
-    return (int)part.len;
-}
-
-static int bio_read(BIO *bio, char *out, int len)
-{
-    struct stream_tls *tls = BIO_get_data(bio);
-    struct stream *s = tls->stream;
-    struct tls_room *room = room_of(s);
-    BIO_clear_retry_flags(bio);
-    if (tls->raw != NULL) {
-        int n = take_in(hf_slice(tls->raw->bytes, tls->raw->len), &tls->raw_taken, out, len);
-        if (tls->raw_taken == tls->raw->len) {
-            free(tls->raw);
-            tls->raw = NULL;
-            tls->raw_taken = 0;
-        }
-        return n;
-    }
-    if (room->reader == s && room->in_taken == room->in_len && s->readable && room->budget > 0) {
-        room->in_taken = 0;
-        room->in_len = (uint32_t)hf_stream_receive(s, room->in, room->budget);
-        room->budget -= room->in_len;
-    }
-    if (room->reader == s && room->in_taken < room->in_len) {
-        return take_in(hf_slice(room->in, room->in_len), &room->in_taken, out, len);
-    }
-    if (s->end == HF_END_KINDS) {
-        BIO_set_retry_read(bio);
-    }
-    return s->end == HF_END_FIN ? 0 : -1;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    const struct stream_tls *tls = BIO_get_data(bio);
-    switch (command) {
-    case BIO_CTRL_FLUSH:
-        return 1;
-    case BIO_CTRL_EOF:
-        return tls != NULL && tls->stream->end == HF_END_FIN;
-    default:
-        return 0;
-    }
-}
-
-static BIO_METHOD *bio_method;
-
-/* Lives as long as the process. */
-static void make_bio_method(void)
-{
-    bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "holdfast stream");
-    if (bio_method != NULL) {
-        BIO_meth_set_read(bio_method, bio_read);
-        BIO_meth_set_write(bio_method, bio_write);
-        BIO_meth_set_ctrl(bio_method, bio_ctrl);
-    }
-}
-
-static BIO *bio_make(struct stream_tls *tls)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, make_bio_method);
-    BIO *bio = bio_method == NULL ? NULL : BIO_new(bio_method);
-    if (bio != NULL) {
-        BIO_set_data(bio, tls);
-        BIO_set_init(bio, 1);
-    }
-    return bio;
-}
-
 /* ---- life ---------------------------------------------------------------------------------------
  */
 
@@ -272,7 +108,7 @@ enum hf_status hf_tls_attach(struct stream *s, const struct hf_tls_how *how)
     tls->stream = s;
     hf_timer_init(&tls->linger, linger_over);
     status = hf_tls_session_new(how, &tls->ssl);
-    BIO *bio = status == HF_OK ? bio_make(tls) : NULL;
+    BIO *bio = status == HF_OK ? hf_tls_bio_new(tls) : NULL;
     if (bio == NULL) {
         hf_tls_free(tls);
         return status == HF_OK ? HF_NO_MEMORY : status;
@@ -438,6 +274,9 @@ void hf_tls_work(struct stream *s)
     if (s->state != STREAM_OPEN || s->paused) {
         return;
     }
+    if (may_offer_again(s) && (!hf_stream_offer_again(s) || s->paused)) {
+        return;
+    }
     size_t had = hf_stream_gather(s);
     size_t len = read_records(s, had);
     bool ended = s->end != HF_END_KINDS;
@@ -523,7 +362,7 @@ static size_t send_records(struct stream *s, struct cursor *c, size_t left)
     }
     if (room->gatherer == s) {
         room->gatherer = NULL;
-        if (!put_out(s, hf_slice(room->out, room->out_len))) {
+        if (!hf_tls_put_out(s, hf_slice(room->out, room->out_len))) {
             hf_stream_break(s, ENOMEM);
         }
     }
@@ -580,7 +419,7 @@ static void drain(struct stream *s)
         /* With MSG_TRUNC TCP copies nothing (tcp(7)). */
         n = recv(s->fd, room_of(s)->in, sizeof(room_of(s)->in), MSG_TRUNC);
         some += n > 0 ? (size_t)n : 0;
-    } while (n > 0 && some < OUT_MAX);
+    } while (n > 0 && some < DRAIN_MAX);
 }
 
 bool hf_tls_lingers(struct stream *s)
@@ -616,11 +455,11 @@ void hf_tls_progress(const struct stream *s, struct hf_progress *progress)
 {
     const struct stream_tls *tls = s->tls;
     if (tls->out != NULL) {
-        progress->unsent += out_left(tls).len;
-        progress->unacked += out_left(tls).len;
+        progress->unsent += unread_slice(tls->out).len;
+        progress->unacked += unread_slice(tls->out).len;
     }
     if (tls->raw != NULL) {
-        progress->unread += tls->raw->len - tls->raw_taken;
+        progress->unread += unread_slice(tls->raw).len;
     }
     progress->unread += (uint64_t)SSL_pending(tls->ssl);
 }

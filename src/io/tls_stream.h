@@ -12,9 +12,7 @@ struct stream_tls {
     struct stream *stream;
     SSL *ssl;
     struct hf_tls *context; /* a reference */
-    struct unread *raw;     /* records that came and were not read yet ... */
-    uint32_t raw_taken;     /* ... of which so many were */
-    uint32_t out_sent;      /* of out, so many were sent */
+    struct unread *raw;     /* records that came and were not read yet */
     struct unread *out;     /* records that the socket did not take; sends take nothing while there are any */
     bool notify_sent;
     bool shut_due;          /* FIN is due behind out */
@@ -38,13 +36,18 @@ struct tls_room {
 /* tls.c: a new SSL for this side. HF_INVALID when the name cannot be a host's. */
 enum hf_status hf_tls_session_new(const struct hf_tls_how *how, SSL **session);
 
+/* ---- tls_record.c ---- */
+BIO *hf_tls_bio_new(struct stream_tls *tls);
+/* Sends records, in their order; what the socket does not take waits. False when too much waits. */
+bool hf_tls_put_out(struct stream *s, struct hf_slice bytes);
+/* The socket has room. True when all that waited is sent. */
+bool hf_tls_flush(struct stream *s);
+
 /* ---- tls_stream.c ---- */
 /* Attaches TLS to a stream that has none: no byte moves. */
 enum hf_status hf_tls_attach(struct stream *s, const struct hf_tls_how *how);
 enum hf_status hf_tls_start(struct hf_stream *stream, const struct hf_tls_how *how);
 void hf_tls_work(struct stream *s);
-/* The socket has room. True when all that waited is sent. */
-bool hf_tls_flush(struct stream *s);
 /* Its owner closed the stream; true when it lingers to send what was taken. */
 bool hf_tls_lingers(struct stream *s);
 void hf_tls_linger_event(struct stream *s, uint32_t events);
@@ -55,6 +58,8 @@ const char *hf_tls_detail(const struct stream_tls *tls);
 /* The stream has moved to another loop. */
 enum hf_status hf_tls_move(struct stream *s);
 void hf_tls_progress(const struct stream *s, struct hf_progress *progress);
+
+static inline struct tls_room *room_of(struct stream *s) { return loop_of(s)->tls; }
 
 extern const struct hf_stream_ops hf_tls_ops;
 
