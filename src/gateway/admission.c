@@ -17,9 +17,8 @@
 
 bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16])
 {
-    static const uint8_t none[16];
     const struct hf_config *config = o->runtime->config;
-    if (memcmp(address, none, sizeof(none)) == 0) {
+    if (hf_peer_is_unix(address)) {
         return true; /* a Unix socket: who may connect is the file's permission */
     }
     for (size_t i = 0; i < config->trusted_proxy_count; i++) {
@@ -103,7 +102,7 @@ static void log_auth(struct hf_opening *o, const char *result, const char *subje
 {
     struct hf_log_line line;
     char peer[46];
-    hf_ip_text(o->peer, peer);
+    hf_peer_text(o->peer, peer);
     hf_log_begin(&line, o->worker->gateway->log, HF_LOG_INFO, o->worker->loop->wall, "ws auth");
     hf_log_number(&line, "id", (int64_t)o->id);
     hf_log_cstr(&line, "result", result);
@@ -544,7 +543,7 @@ static void start_callout(struct hf_opening *o)
 {
     const struct hf_route *route = o->identity->route;
     char peer[46];
-    hf_ip_text(o->peer, peer);
+    hf_peer_text(o->peer, peer);
     /* The call-out keeps its own time; this phase's timer is only a net under it. */
     hf_opening_phase(o, HF_OPENING_CALLOUT, route->config->callout.timeout + HF_SECONDS(5));
     if (hf_callout_start(o->worker->loop, route->callout, route->config, o->head, peer, o->listener_tls != NULL, callout_done, o,

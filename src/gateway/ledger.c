@@ -106,12 +106,7 @@ static void put_round_trip(struct sink *s, uint32_t rtt_us)
 static void put_identity(struct sink *s, const struct hf_identity *i)
 {
     char peer[46];
-    static const uint8_t none[16];
-    if (memcmp(i->peer, none, sizeof(none)) == 0) {
-        (void)snprintf(peer, sizeof(peer), "unix");
-    } else {
-        hf_ip_text(i->peer, peer);
-    }
+    hf_peer_text(i->peer, peer);
     put_text(s, "route", i->route != NULL ? i->route->config->name : "");
     put_text(s, "path", hf_identity_target(i));
     put_text(s, "address", peer);

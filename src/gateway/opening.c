@@ -233,6 +233,8 @@ static void timed_out(struct hf_opening *o)
         hf_opening_refuse(o, HF_CAUSE_BACKEND_SLOW, 504, "the backend did not answer the handshake in time", 0);
         break;
     case HF_OPENING_CALLOUT:
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504, "the application was not asked in time", 1);
+        break;
     case HF_OPENING_REPLY:
     default:
         hf_opening_free(o);

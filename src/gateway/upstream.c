@@ -250,11 +250,16 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
             hf_buffer_add_text(b, ", ");
         }
     }
-    hf_ip_text(o->behind_proxy ? o->front : o->peer, peer);
-    hf_buffer_add_text(b, peer);
-    hf_ip_text(o->peer, peer);
+    const uint8_t *nearest = o->behind_proxy ? o->front : o->peer;
+    hf_peer_text(nearest, peer);
+    hf_buffer_add_text(b, hf_peer_is_unix(nearest) ? "unknown" : peer); /* RFC 7239 6.2 */
     hf_buffer_add_text(b, "\r\n");
-    add_line(b, "X-Real-IP", hf_slice_of(peer));
+    hf_peer_text(o->peer, peer);
+    if (hf_peer_is_unix(o->peer)) {
+        memcpy(peer, "unknown", sizeof("unknown"));
+    } else {
+        add_line(b, "X-Real-IP", hf_slice_of(peer));
+    }
     add_line(b, "X-Forwarded-Proto", proto != NULL ? *proto : hf_slice_of(scheme));
     if (front_host != NULL || host != NULL) {
         add_line(b, "X-Forwarded-Host", front_host != NULL ? *front_host : *host);
@@ -360,7 +365,7 @@ static void log_open(struct hf_opening *o)
     }
     struct hf_log_line line;
     char peer[46];
-    hf_ip_text(o->peer, peer);
+    hf_peer_text(o->peer, peer);
     hf_log_begin(&line, log, HF_LOG_DEBUG, o->worker->loop->wall, "ws open");
     hf_log_number(&line, "id", (int64_t)o->id);
     hf_log_cstr(&line, "address", peer);

@@ -252,7 +252,7 @@ static void print_session(const struct hf_relay *r, struct hf_buffer *out)
     hf_buffer_addf(out, "{\"id\":%llu,\"opened\":\"%s\",\"held_ms\":%lld,\"worker\":%u,\"tls\":%s,\"deflate\":%s", (unsigned long long)i->id,
                    text, (long long)((hf_relay_now(r) - r->opened) / 1000), r->worker->index, i->tls ? "true" : "false",
                    r->deflate ? "true" : "false");
-    hf_ip_text(i->peer, text);
+    hf_peer_text(i->peer, text);
     print_text("address", text, out);
     print_text("subject", hf_identity_subject(i), out);
     print_text("route", r->route->config->name, out);

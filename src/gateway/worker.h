@@ -225,6 +225,9 @@ struct hf_membership {
 static inline const char *hf_identity_subject(const struct hf_identity *i) { return i->text; }
 static inline const char *hf_identity_target(const struct hf_identity *i) { return i->text + i->subject_len + 1; }
 
+/* The client's address for people and headers: "unix" for a Unix socket's peer. */
+void hf_peer_text(const uint8_t peer[16], char text[46]);
+bool hf_peer_is_unix(const uint8_t peer[16]);
 /* One block with both strings; takes over the runtime's reference. NULL on no memory. */
 struct hf_identity *hf_identity_new(struct hf_runtime *runtime, struct hf_slice subject, struct hf_slice target);
 /* Gives back what it holds in the limits and in its backend's and route's counts. Twice is once. */
