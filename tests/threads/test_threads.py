@@ -4,6 +4,7 @@ port and drains. Run by tests/run with a build that has ThreadSanitizer: a race 
 other than 0, and Gateway.stop refuses both. The load is bench's, which checks every byte that comes back."""
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,17 @@ class Load:
         self.popen.wait(PATIENCE)
 
 
+def stop(g):
+    """Ends the gateway; what ThreadSanitizer reported, if anything, is what the test fails with."""
+    try:
+        g.stop()
+    except AssertionError:
+        reports = re.findall(r"^WARNING: ThreadSanitizer.*?^SUMMARY[^\n]*", g.log_text(), re.S | re.M)
+        if reports:
+            raise AssertionError("\n\n".join(reports[:3])) from None
+        raise
+
+
 @pytest.fixture
 def scene():
     with contextlib.ExitStack() as stack:
@@ -65,12 +77,11 @@ def scene():
 
 @pytest.fixture
 def gateway(tmp_path, scene):
-    """A gateway with two workers before bench's backend; (gateway, write): write(**changes) changes its file."""
+    """A gateway with two workers before bench's backend."""
     port = free_port()
     backend = Process([BENCH / "bench-backend", port], tmp_path, "backend")
     scene.callback(backend.stop, 0)
     backend.wait_listening(("127.0.0.1", port))
-    log = tmp_path / "holdfast.log"
     config = {
         "upstream": f"http://127.0.0.1:{port}", "drain": "200ms", "log": {"level": "debug"},
         "heartbeat": {"interval": "50ms", "timeout": "30s"},
@@ -79,8 +90,7 @@ def gateway(tmp_path, scene):
                    "route_handshakes_per_second": 100000, "total_handshakes_per_second": 100000},
     }
     g = Gateway(tmp_path, config=config, workers=2, env={"TSAN_OPTIONS": "halt_on_error=0 exitcode=66"})
-    g.backend_port = port
-    scene.callback(g.stop)
+    scene.callback(stop, g)
     return g
 
 
