@@ -42,6 +42,23 @@ def test_sigterm_drains_says_1012_to_everybody_spread_over_the_time_and_exits_wi
     g.stopped = True
 
 
+def test_a_goodbye_waits_for_the_end_of_the_frame_that_is_being_forwarded(relay):
+    g, b = relay(flags=["--drain", "200ms"])
+    client, served = g.pair(b)
+    data = served.frame(TEXT, "x" * 2000)
+    served.send(data[:1000])
+    client.take(1000)
+    g.process.signal(signal.SIGTERM)
+    served.expect_close(1001)
+    served.send(data[1000:])
+    assert client.take(len(data) - 1000) == data[1000:]
+    client.expect_close(1012)
+    client.send_close(1012)
+    served.send_close(1001)
+    served.close()
+    assert g.process.wait_exit(4) == 0
+
+
 def test_while_it_drains_no_new_connection_is_taken(gateway, backend):
     g = gateway(backend(raw.echo).url, flags=["--drain", "2s"])
     held = g.client().open()
@@ -322,6 +339,25 @@ def test_the_record_says_how_long_it_was_held_and_how_long_each_way_was_silent(g
     assert 400 <= e["silent_rx_ms"] <= 2000, e
     assert 900 <= e["silent_tx_ms"] <= 2500, e
     assert e["rtt_ms"] is None or e["rtt_ms"] < 100, e
+
+
+def test_logs_are_text_lines_where_that_is_asked_for(gateway, backend):
+    g = gateway(backend(raw.echo).url, flags=["--log-format", "text"])
+    g.client().open("/ws?token=abcdefghijklmn").send_close(4000, "by hand = \"quoted\"")
+    line = wait_for(lambda: [t for t in g.log_text().splitlines() if " ws end " in t], "the line of the ending")[0]
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info ws end ", line), line
+    assert "cause=client_close" in line and "code=4000" in line and "abcdefghijklmn" not in line
+
+
+def test_a_strangers_text_cannot_forge_a_log_line(gateway, backend):
+    g = gateway(backend(raw.echo).url)
+    evil = 'x\n{"event":"ws end","cause":"forged"}\r\n\x1b[31m\u2028"\\'
+    client = g.client().open("/a%22b")
+    client.send_close(4000, evil)
+    line = g.wait_log("ws end")[0]
+    assert line["reason"] == evil and line["cause"] == "client_close"
+    assert len(g.log_lines("ws end")) == 1 and "\x1b" not in g.log_text()
+    assert g.ending()["reason"] == evil
 
 
 # ---- no leaks

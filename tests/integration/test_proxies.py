@@ -97,6 +97,21 @@ def test_haproxys_own_proxy_header_is_understood(fronted, scene, tmp_path, send)
     assert b.connections[-1].head.get("x-forwarded-for") == "127.0.0.9"
 
 
+def test_a_proxy_header_may_stand_before_tls(gateway, backend, authority):
+    b = backend(raw.echo)
+    cert, key = authority.leaf("app.test", label="proxied")
+    port = free_port()
+    g = gateway(b.url, config={"trusted_proxies": ["127.0.0.1"], "listen": [
+        {"address": f"127.0.0.1:{port}", "proxy_protocol": True, "tls": [{"cert": str(cert), "key": str(key)}]}]})
+    g.address = ("127.0.0.1", port)
+    for header in (v2(), b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 443\r\n"):
+        client = Client(g.address, tls=authority.client_context(), server_name="app.test", before=header).open()
+        client.send_text("x")
+        client.expect_text("x")
+        head = b.connections[-1].head
+        assert (head.get("x-forwarded-for"), head.get("x-forwarded-proto")) == ("203.0.113.7", "https")
+
+
 # ---- headers
 
 @pytest.fixture

@@ -300,6 +300,42 @@ def test_a_client_that_ends_its_sending_without_a_close_has_ended_and_what_it_se
     client.read_end(timeout=3)
 
 
+def test_a_close_waits_for_the_end_of_the_frame_that_is_being_forwarded(joined):
+    _, client, served = joined()
+    data = served.frame(BINARY, os.urandom(2000))
+    served.send(data[:1000])
+    assert client.take(1000) == data[:1000]
+    client.send_close(1000, "enough")
+    served.expect_close(1000, "enough")
+    served.send(data[1000:] + frame(CLOSE, close_payload(1000, "enough")))
+    assert client.take(len(data) - 1000) == data[1000:], "the frame is whole"
+    client.expect_close(1000)
+    client.expect_end()
+
+
+def test_a_close_of_the_backend_waits_for_the_end_of_the_clients_frame(joined):
+    _, client, served = joined()
+    data = client.frame(BINARY, os.urandom(2000))
+    client.send(data[:1000])
+    assert served.take(1000) == data[:1000]
+    served.send_close(4000, "enough")
+    client.expect_close(4000, "enough")
+    client.send(data[1000:] + client.frame(CLOSE, close_payload(4000)))
+    assert served.take(len(data) - 1000) == data[1000:]
+    served.expect_close(4000)
+
+
+def test_closes_that_cross_each_other_end_both_legs(joined):
+    gateway, client, served = joined()
+    client.send_close(4001, "client")
+    served.send_close(4002, "backend")
+    assert client.read_frame().opcode == CLOSE
+    assert served.read_frame().opcode == CLOSE
+    client.expect_end()
+    served.close()
+    assert gateway.ending()["code"] in (4001, 4002)
+
+
 # ---- back-pressure
 
 MEGABYTES = 50
@@ -358,20 +394,22 @@ def test_a_backend_that_does_not_read_holds_the_client_back_and_costs_the_gatewa
     assert slow_reader(gateway, client, served, lambda data: frame(BINARY, data, mask=b"\0\0\0\0")) < 8 << 20
 
 
-def test_a_side_that_stays_stuck_is_ended_after_send_timeout(relay):
-    gateway, backend = relay({"send_timeout": "1s", "tcp": {"user_timeout": "30s"}})
+@pytest.mark.parametrize("stuck", ["client", "backend"])
+def test_a_side_that_stays_stuck_is_ended_after_send_timeout(relay, stuck):
+    gateway, backend = relay({"send_timeout": "1s"})
     client, served = gateway.pair(backend)
+    source, mask = (served, None) if stuck == "client" else (client, b"\0\0\0\0")
 
     def pour():
         try:
             while True:
-                served.send(frame(BINARY, bytes(1 << 20)))
+                source.send(frame(BINARY, bytes(1 << 20), mask=mask))
         except OSError:
             pass
     threading.Thread(target=pour, daemon=True).start()
     ending = gateway.wait_endings(1, within=10)[0]
-    assert ending["who"] == "client", ending
-    assert 1000 <= ending["held_ms"] < 8000
+    assert (ending["cause"], ending["who"]) == (f"{stuck}_stuck", stuck), ending
+    assert 1000 <= ending["held_ms"] < 8000 and (ending["unacked"] > 0 or stuck == "backend"), ending
 
 
 def test_one_direction_that_is_stuck_does_not_stop_the_other(joined):
