@@ -1,8 +1,275 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* holdfast demo: what the gateway does, to look at: see demo_world.h for what happens, demo_draw.h
+ * for how it looks on a terminal. Elsewhere it tells a line for each event. */
 #include "tools/tools.h"
+
+#include "io/epoll.h"
+#include "tools/demo_draw.h"
+#include "tools/demo_report.h"
+
+#include <openssl/rand.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FRAME HF_MS(100)
+#define PROGRESS HF_SECONDS(5)
+
+enum show { SHOW_PICTURE, SHOW_LINES, SHOW_JSON };
+
+struct demo {
+    struct demo_options options;
+    enum show show;
+    bool colour;
+    struct demo_world world;
+    struct demo_draw draw;
+    hf_time progress; /* when a line will say how it goes */
+};
+
+static volatile sig_atomic_t interrupted; /* by this signal; 0: not */
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+static void print_help(void)
+{
+    printf(
+        "usage: holdfast demo [--seconds N] [--clients N] [--plain] [--no-color] [--json]\n\n"
+        "Shows what holdfast does, in one process on loopback, and ends by itself: a middlebox\n"
+        "cuts every connection that is silent for 3 s; clients that connect directly die of it,\n"
+        "those that connect through holdfast stay for the whole run and lose nothing.\n\n"
+        "  --seconds N   how long it runs, %d to %d; default 20\n"
+        "  --clients N   clients on each side, 1 to %d; default 4\n"
+        "  --plain       a line for each event, as when standard output is no terminal\n"
+        "  --no-color    no colours (also: NO_COLOR in the environment)\n"
+        "  --json        nothing but the summary, as JSON\n"
+        "  -h, --help    print this\n\n"
+        "Exit code: 0 when every direct connection was cut after about 3 s and every held one\n"
+        "lived to the end with nothing lost; else 1; 2 for a mistake in the words; 130 after "
+        "Ctrl-C.\n",
+        DEMO_SECONDS_MIN, DEMO_SECONDS_MAX, DEMO_CLIENTS_MAX);
+}
+
+/* `--name N` or `--name=N`. False when the word is another one; *code is set to 2 when N is wrong.
+ */
+static bool read_number(char **argv, int *i, const char *name, unsigned min, unsigned max,
+                        unsigned *value, int *code)
+{
+    size_t len = strlen(name);
+    const char *text = NULL;
+    uint64_t number = 0;
+    if (strcmp(argv[*i], name) == 0) {
+        text = argv[*i + 1];
+        *i += text != NULL;
+    } else if (strncmp(argv[*i], name, len) == 0 && argv[*i][len] == '=') {
+        text = argv[*i] + len + 1;
+    } else {
+        return false;
+    }
+    if (text == NULL || !hf_slice_number(hf_slice_of(text), max, &number) || number < min) {
+        fprintf(stderr, "holdfast demo: %s: \"%s\"; allowed: a number from %u to %u\n", name,
+                text == NULL ? "" : text, min, max);
+        *code = 2;
+    }
+    *value = (unsigned)number;
+    return true;
+}
+
+/* One word, or two. Returns an exit code, or -1 to go on. */
+static int read_word(struct demo *d, char **argv, int *i)
+{
+    const char *word = argv[*i];
+    int code = -1;
+    if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
+        print_help();
+        code = 0;
+    } else if (strcmp(word, "--plain") == 0) {
+        d->show = d->show == SHOW_JSON ? SHOW_JSON : SHOW_LINES;
+    } else if (strcmp(word, "--json") == 0) {
+        d->show = SHOW_JSON;
+    } else if (strcmp(word, "--no-color") == 0 || strcmp(word, "--no-colour") == 0) {
+        d->colour = false;
+    } else if (!read_number(argv, i, "--seconds", DEMO_SECONDS_MIN, DEMO_SECONDS_MAX,
+                            &d->options.seconds, &code) &&
+               !read_number(argv, i, "--clients", 1, DEMO_CLIENTS_MAX, &d->options.clients,
+                            &code)) {
+        fprintf(stderr, "holdfast demo: no option \"%s\"; `holdfast demo --help` lists them\n",
+                word);
+        code = 2;
+    }
+    return code;
+}
+
+static int read_words(struct demo *d, int argc, char **argv)
+{
+    const char *term = getenv("TERM");
+    const char *no_color = getenv("NO_COLOR");
+    bool terminal = isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+    int code = -1;
+    d->show = terminal ? SHOW_PICTURE : SHOW_LINES;
+    d->colour = no_color == NULL || no_color[0] == '\0';
+    for (int i = 1; i < argc && code < 0; i++) {
+        code = read_word(d, argv, &i);
+    }
+    /* Lines and JSON hold no escape sequences at all. */
+    d->colour = d->colour && d->show == SHOW_PICTURE;
+    return code;
+}
+
+/* ---- lines --------------------------------------------------------------- */
+
+static void say_time(struct demo *d)
+{
+    printf("%5.1f s  ", (double)demo_world_now(&d->world) / 1e6);
+}
+
+static unsigned count_alive(struct demo *d, enum demo_side side)
+{
+    unsigned alive = 0;
+    for (unsigned i = 0; i < d->options.clients; i++) {
+        alive += demo_client_is_alive(demo_world_client(&d->world, side, i));
+    }
+    return alive;
+}
+
+static void say_alive(struct demo *d)
+{
+    printf("alive: %u of %u direct, %u of %u held\n", count_alive(d, DEMO_DIRECT),
+           d->options.clients, count_alive(d, DEMO_HELD), d->options.clients);
+}
+
+static void on_news(void *owner, enum demo_news news, const struct demo_client *c)
+{
+    struct demo *d = owner;
+    if (d->show != SHOW_LINES) {
+        return;
+    }
+    say_time(d);
+    switch (news) {
+    case DEMO_NEWS_OPENED:
+        printf("%-6s %2u  open\n", demo_side_text(c->side), c->number);
+        break;
+    case DEMO_NEWS_ENDED:
+        printf("%-6s %2u  %s after %.1f s: %u, %s\n", demo_side_text(c->side), c->number,
+               c->state == DEMO_CUT ? "cut" : "failed", (double)demo_client_life(c) / 1e6, c->code,
+               c->how);
+        break;
+    case DEMO_NEWS_STREAMED:
+        printf("the backend has streamed chunks %u to %u; ",
+               d->world.chunks - DEMO_BURST_CHUNKS + 1, d->world.chunks);
+        say_alive(d);
+        break;
+    }
+    (void)fflush(stdout);
+}
+
+static void say_start(struct demo *d)
+{
+    printf("A middlebox cuts every connection that is silent for 3 s, as CDNs and NATs do.\n"
+           "The apps are idle and alike; one half goes through holdfast, which sends pings.\n\n"
+           "  direct  client -- middlebox -------------------------- backend\n"
+           "  held    client -- middlebox -- holdfast -- middlebox -- backend\n\n");
+    (void)fflush(stdout);
+}
+
+static void say_progress(struct demo *d)
+{
+    if (demo_world_now(&d->world) >= d->progress) {
+        d->progress += PROGRESS;
+        say_time(d);
+        say_alive(d);
+        (void)fflush(stdout);
+    }
+}
+
+/* ---- the run ------------------------------------------------------------- */
+
+static void run_picture(struct demo *d)
+{
+    hf_time next = 0;
+    demo_draw_init(&d->draw, &d->world, d->colour);
+    while (interrupted == 0 && demo_world_turn(&d->world, FRAME)) {
+        if (hf_loop_now(d->world.loop) >= next) {
+            demo_draw_picture(&d->draw);
+            next = hf_loop_now(d->world.loop) + FRAME;
+        }
+    }
+    demo_draw_picture(&d->draw);
+    demo_draw_fini(&d->draw);
+}
+
+static void run_lines(struct demo *d)
+{
+    if (d->show == SHOW_LINES) {
+        say_start(d);
+    }
+    d->progress = PROGRESS;
+    while (interrupted == 0 && demo_world_turn(&d->world, FRAME)) {
+        if (d->show == SHOW_LINES) {
+            say_progress(d);
+        }
+    }
+}
+
+static int run(struct demo *d)
+{
+    struct demo_report report;
+    if (d->show == SHOW_PICTURE) {
+        run_picture(d);
+    } else {
+        run_lines(d);
+    }
+    if (interrupted != 0) {
+        fputs("holdfast demo: interrupted\n", stderr);
+        return 128 + (int)interrupted;
+    }
+    demo_report_make(&report, &d->world);
+    if (d->show == SHOW_JSON) {
+        demo_report_print_json(&report);
+    } else {
+        demo_report_print(&report, d->colour);
+    }
+    return report.right ? 0 : 1;
+}
+
+static int make_and_run(struct demo *d)
+{
+    struct hf_buffer why;
+    int code = 1;
+    hf_buffer_init(&why, &hf_heap, 1 << 16);
+    enum hf_status status = demo_world_init(&d->world, &d->options, &why);
+    if (status == HF_OK) {
+        code = run(d);
+    } else if (why.len > 0) {
+        fprintf(stderr, "holdfast demo: %.*s\n", HF_SLICE_ARG(hf_buffer_slice(&why)));
+    } else {
+        fprintf(stderr, "holdfast demo: %s\n", hf_status_text(status));
+    }
+    demo_world_fini(&d->world);
+    hf_buffer_reset(&why);
+    return code;
+}
+
 int hf_tool_demo(int argc, char **argv)
 {
-    fputs("holdfast demo: not built yet\n", stderr);
-    return 1;
+    struct demo d = {.options = {.seconds = 20, .clients = 4, .news = on_news}};
+    struct sigaction action = {.sa_handler = on_signal};
+    int code = read_words(&d, argc, argv);
+    if (code >= 0) {
+        return code;
+    }
+    d.options.owner = &d;
+    if (RAND_bytes((unsigned char *)&d.options.seed, sizeof(d.options.seed)) != 1) {
+        fputs("holdfast demo: no random numbers\n", stderr);
+        return 1;
+    }
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)hf_descriptors_raise();
+    return make_and_run(&d);
 }
