@@ -166,7 +166,7 @@ class Gateway:
     def log_lines(self, event=None):
         """The JSON lines so far; only those of one event, when it is named."""
         lines = []
-        for text in self.log_text().splitlines():
+        for text in self.log_text().split("\n"):
             if text.startswith("{"):
                 try:
                     lines.append(json.loads(text))
