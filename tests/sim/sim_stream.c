@@ -166,6 +166,7 @@ static bool offer(struct stream *s)
     HF_ASSERT(s->paused || taken > 0 || len < HF_STREAM_UNREAD_MAX);
     sim_bytes_drop(&s->unread, taken);
     if (s->unread.len == 0) {
+        s->again = false;
         sim_bytes_free(&s->unread);
     }
     return true;

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The swarm: each seed is a world with a configuration, networks, and some minutes of misfortune of
+ * its own. A failing seed says its number and what did not hold; `--seed N --trace` tells its
+ * story. */
+#include "world.h"
+
+#include <dirent.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define COUNTS_BYTES false
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define COUNTS_BYTES false
+#endif
+#endif
+#ifndef COUNTS_BYTES
+#define COUNTS_BYTES true
+#endif
+
+/* ---- what a seed decides
+ * --------------------------------------------------------------------------------------- */
+
+struct script {
+    struct world *w;
+    struct hf_random
+        random; /* apart from the world's, so that the script does not depend on what happens */
+    char yaml[2048];
+    bool limits_rate;
+    unsigned sessions_max;
+    hf_time gap; /* mean time between two deeds */
+    unsigned deeds;
+};
+
+static uint64_t draw(struct script *s, uint64_t below)
+{
+    return hf_random_below(&s->random, below);
+}
+static bool one_in(struct script *s, uint64_t n)
+{
+    return draw(s, n) == 0;
+}
+static uint64_t between(struct script *s, uint64_t a, uint64_t b)
+{
+    return a + draw(s, b - a + 1);
+}
+
+static void add(struct script *s, const char *format, ...) HF_PRINTF(2, 3);
+static void add(struct script *s, const char *format, ...)
+{
+    size_t len = strlen(s->yaml);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(s->yaml + len, sizeof(s->yaml) - len, format, args);
+    va_end(args);
+    HF_ASSERT(n >= 0 && (size_t)n < sizeof(s->yaml) - len);
+}
+
+static void write_config(struct script *s, size_t backends)
+{
+    static const int lowats[] = {0, 4, 16, 128};
+    s->yaml[0] = '\0';
+    add(s, "listen: 10.0.0.1:80\nupstream: [http://10.1.0.1:9000%s]\n",
+        backends > 1 ? ", \"http://10.1.0.2:9000\"" : "");
+    add(s,
+        "message_max: 256KiB\nhandshake_timeout: 3s\nconnect_timeout: 2s\nupstream_timeout: 4s\n");
+    add(s, "send_timeout: %us\n", (unsigned)between(s, 2, 30));
+    add(s, "heartbeat: {interval: %ums, timeout: %ums, jitter: %u}\n",
+        one_in(s, 5) ? 0 : (unsigned)between(s, 500, 8000), (unsigned)between(s, 1000, 10000),
+        (unsigned)draw(s, 51));
+    add(s, "tcp: {user_timeout: %us, notsent_lowat: %uKiB}\n", (unsigned)between(s, 5, 40),
+        lowats[draw(s, 4)]);
+    if (one_in(s, 3)) {
+        add(s, "app_heartbeat: {match: '{\"type\":\"ping\"}', answer: '{\"type\":\"pong\"}'}\n");
+    }
+    s->limits_rate = one_in(s, 3);
+    add(s, "limits: {excess_handshakes: %s", one_in(s, 2) ? "delay" : "refuse");
+    if (s->limits_rate) {
+        add(s, ", messages_per_minute: %u, messages_burst: %u, excess_messages: %s",
+            (unsigned)between(s, 30, 2000), (unsigned)between(s, 1, 30),
+            one_in(s, 4) ? "close" : "delay");
+    }
+    if (one_in(s, 4)) {
+        add(s, ", address_connections: %u", (unsigned)between(s, 1, 4));
+    }
+    if (one_in(s, 4)) {
+        add(s, ", address_handshakes_per_second: %u", (unsigned)between(s, 1, 5));
+    }
+    if (one_in(s, 8)) {
+        add(s, ", total_connections: %u", (unsigned)between(s, 2, 6));
+    }
+    add(s, "}\n");
+}
+
+/* Most are fast, so that much can be demanded of them; the others are what phones have. */
+static struct sim_path draw_path(struct script *s, bool client)
+{
+    static const uint64_t widths[] = {0, 20000000, 4000000, 300000};
+    bool poor = one_in(s, 4);
+    uint32_t segment = (uint32_t)between(s, 200, 16384);
+    return (struct sim_path){
+        .latency = (hf_time)between(s, 50, poor ? 150000 : 3000),
+        .jitter = (hf_time)draw(s, poor ? 20000 : 1000),
+        .loss_percent = poor ? (uint32_t)draw(s, 5) : 0,
+        .bandwidth = widths[draw(s, poor && client ? 4 : 3)],
+        .send_buffer = (uint32_t)between(s, poor ? 8192 : 16384, one_in(s, 2) ? 300000 : 20000),
+        .receive_buffer = (uint32_t)between(s, poor ? 4096 : 16384, one_in(s, 2) ? 200000 : 20000),
+        .segment_min = segment / 4,
+        .segment_max = segment,
+        .dribble_percent = one_in(s, 3) ? (uint32_t)draw(s, 50) : 0,
+    };
+}
+
+/* What is under way may take longer than an ending waits. */
+static bool is_slow(const struct sim_path *p)
+{
+    uint64_t window = p->send_buffer < p->receive_buffer ? p->send_buffer : p->receive_buffer;
+    uint64_t rate = window * 1000000 / (uint64_t)(2 * p->latency + p->jitter);
+    return rate < 1000000 || (p->bandwidth > 0 && p->bandwidth < 1000000) || p->loss_percent > 1;
+}
+
+static uint32_t draw_size(struct script *s)
+{
+    switch (draw(s, 20)) {
+    case 0:
+        return (uint32_t)draw(s, 200 * 1024);
+    case 1:
+    case 2:
+        return (uint32_t)draw(s, 65536);
+    case 3:
+        return 0;
+    case 4:
+    case 5:
+    case 6:
+        return (uint32_t)draw(s, 4096);
+    case 7:
+        return (uint32_t)between(s, 120, 130);
+    default:
+        return (uint32_t)draw(s, 200);
+    }
+}
+
+static struct session *draw_session(struct script *s)
+{
+    struct world *w = s->w;
+    if (w->session_count == 0) {
+        return NULL;
+    }
+    uint64_t skip = draw(s, w->session_count);
+    struct hf_list *n = w->sessions.next;
+    while (skip-- > 0) {
+        n = n->next;
+    }
+    return HF_CONTAINER(n, struct session, node);
+}
+
+/* NULL when there is none on that side yet. */
+static struct peer *draw_peer(struct script *s)
+{
+    bool client = one_in(s, 2);
+    struct session *session = draw_session(s);
+    return session == NULL ? NULL : client ? session->client : session->backend;
+}
+
+static void deed_connect(struct script *s)
+{
+    struct world *w = s->w;
+    char source[40];
+    if (w->session_count >= s->sessions_max) {
+        return;
+    }
+    struct session_options options = {.source = source};
+    (void)snprintf(source, sizeof(source), "10.9.0.%u", (unsigned)between(s, 1, 3));
+    uint64_t lot = draw(s, 30);
+    options.silent = lot == 0;
+    options.half = lot == 1;
+    options.garbage = lot == 2;
+    w->client_path = draw_path(s, true);
+    w->backend_path = draw_path(s, false);
+    struct session *session = session_open(w, &options);
+    session->slow = is_slow(&w->client_path) || is_slow(&w->backend_path);
+    session->may |= (uint64_t)1 << HF_CAUSE_CONNECTION_LIMIT | (uint64_t)1
+                                                                   << HF_CAUSE_HANDSHAKE_RATE;
+    session->may |= s->limits_rate ? (uint64_t)1 << HF_CAUSE_MESSAGE_RATE : 0;
+    for (size_t i = 0; i < w->options.backends; i++) {
+        if (w->backends[i].listener == NULL) {
+            session->may |= (uint64_t)1 << HF_CAUSE_BACKEND_UNREACHABLE;
+        }
+    }
+}
+
+static void deed_send(struct script *s, struct peer *p)
+{
+    unsigned count = one_in(s, 4) ? (unsigned)between(s, 2, 20) : 1;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned fragments = one_in(s, 3) ? (unsigned)between(s, 2, 8) : 1;
+        uint8_t opcode = one_in(s, 2) ? HF_OP_TEXT : HF_OP_BINARY;
+        uint32_t size = count > 4 ? (uint32_t)draw(s, 300) : draw_size(s);
+        if (!p->is_streaming) {
+            peer_send(p, opcode, size, fragments);
+        }
+    }
+}
+
+static void deed_stream(struct script *s, struct peer *p)
+{
+    uint32_t size = (uint32_t)draw(s, 3000);
+    peer_stream(p, size, p->streaming > 100000 || one_in(s, 3));
+}
+
+static void deed_close(struct script *s, struct peer *p)
+{
+    static const char *const reasons[] = {"", "bye", "ein längerer Grund", "x"};
+    uint16_t code =
+        (uint16_t)(one_in(s, 6) ? HF_CLOSE_NO_CODE : (p->is_client ? 4000 : 3000) + draw(s, 500));
+    peer_close(p, code, code == HF_CLOSE_NO_CODE ? "" : reasons[draw(s, 4)]);
+}
+
+static hf_time draw_pause(struct script *s)
+{
+    return one_in(s, 6) ? (hf_time)between(s, 1000000, 40000000)
+                        : (hf_time)between(s, 1000, 900000);
+}
+
+static void deed_misfortune(struct script *s, struct peer *p)
+{
+    switch (draw(s, 7)) {
+    case 0:
+        peer_fin(p);
+        break;
+    case 1:
+        peer_vanish(p);
+        break;
+    case 2:
+        peer_abort(p);
+        break;
+    case 3:
+        peer_reset(p);
+        break;
+    case 4:
+    case 5:
+        if (p->dark) {
+            peer_lighten(p);
+        } else {
+            peer_darken(p);
+        }
+        break;
+    case 6:
+        if (p->is_client) {
+            peer_violate(p, one_in(s, 2) ? 0 : 300 * 1024);
+        }
+        break;
+    }
+}
+
+static void deed_backend(struct script *s)
+{
+    struct world *w = s->w;
+    struct backend *b = &w->backends[draw(s, w->options.backends)];
+    switch (draw(s, 8)) {
+    case 0:
+        if (b->listener != NULL) {
+            backend_crash(b);
+        } else {
+            backend_start(b);
+        }
+        break;
+    case 1:
+        b->mode = one_in(s, 2) ? BACKEND_ACCEPTS : (enum backend_mode)draw(s, 5);
+        break;
+    default:
+        b->mode = BACKEND_ACCEPTS;
+        b->delay = one_in(s, 2) ? 0 : (hf_time)draw(s, 1000000);
+        backend_start(b);
+        break;
+    }
+}
+
+static void deed_gateway(struct script *s)
+{
+    struct world *w = s->w;
+    switch (draw(s, 8)) {
+    case 0:
+        if (!w->draining) {
+            world_drain(w, (hf_time)draw(s, 3000000));
+        }
+        break;
+    case 1:
+    case 2:
+        if (!w->draining) {
+            world_reload(w, s->yaml);
+        }
+        break;
+    case 3:
+    case 4:
+        sim_wall_jump(w->sim, (hf_wall)draw(s, 7200000) - 3600000);
+        break;
+    default:
+        world_say(w, "the gateway's machine stands still");
+        sim_loop_freeze(w->loops[draw(s, w->options.workers)],
+                        sim_now(w->sim) + (hf_time)draw(s, 1500000));
+        break;
+    }
+}
+
+static void deed_peer(struct script *s, struct peer *p)
+{
+    uint64_t lot = draw(s, 100);
+    if (lot < 55) {
+        deed_send(s, p);
+    } else if (lot < 65) {
+        deed_stream(s, p);
+    } else if (lot < 75) {
+        peer_ping(p);
+    } else if (lot < 80 && p->is_client) {
+        peer_beat(p);
+    } else if (lot < 88) {
+        peer_pause(p, draw_pause(s));
+    } else if (lot < 93) {
+        deed_close(s, p);
+    } else if (lot < 96) {
+        deed_misfortune(s, p);
+    } else {
+        peer_resume(p);
+    }
+}
+
+static void deed(struct script *s)
+{
+    uint64_t lot = draw(s, 100);
+    struct peer *p = draw_peer(s);
+    if (lot < 12 || p == NULL) {
+        deed_connect(s);
+    } else if (lot < 15) {
+        deed_backend(s);
+    } else if (lot < 17) {
+        deed_gateway(s);
+    } else {
+        deed_peer(s, p);
+    }
+}
+
+/* ---- one seed
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+struct result {
+    bool passed;
+    uint64_t digest;
+    uint64_t endings[HF_CAUSE_COUNT];
+    uint64_t farewells, deliveries, messages;
+    char broken[400];
+};
+
+static void take_counts(struct result *result, const struct world *w)
+{
+    memcpy(result->endings, w->endings, sizeof(result->endings));
+    result->farewells = w->farewells;
+    result->deliveries = w->deliveries;
+    for (struct hf_list *n = w->peers.next; n != &w->peers; n = n->next) {
+        result->messages += HF_CONTAINER(n, struct peer, node)->got;
+    }
+}
+
+static struct result run_seed(uint64_t seed, bool trace)
+{
+    struct script s = {.sessions_max = 0};
+    struct result result = {.passed = false};
+    hf_random_init(&s.random, seed);
+    size_t backends = one_in(&s, 3) ? 2 : 1;
+    write_config(&s, backends);
+    s.sessions_max = (unsigned)between(&s, 1, 16);
+    s.deeds = (unsigned)between(&s, 20, 600);
+    s.gap = (hf_time)between(&s, 2000, 400000);
+    struct world_options options = {.seed = seed,
+                                    .yaml = s.yaml,
+                                    .workers = one_in(&s, 3) ? 2 : 1,
+                                    .backends = backends,
+                                    .trace = trace,
+                                    .print = trace};
+    if (trace) {
+        fprintf(stderr, "seed %llu\n%s\n", (unsigned long long)seed, s.yaml);
+    }
+    s.w = world_new(&options);
+    if (s.w == NULL) {
+        (void)snprintf(result.broken, sizeof(result.broken), "the configuration is wrong");
+        return result;
+    }
+    for (unsigned i = 0; i < s.deeds && s.w->broken[0] == '\0'; i++) {
+        deed(&s);
+        (void)world_run(s.w, (hf_time)draw(&s, (uint64_t)s.gap * 2));
+    }
+    result.passed = s.w->broken[0] == '\0' && world_finish(s.w);
+    result.digest = sim_digest(s.w->sim);
+    take_counts(&result, s.w);
+    memcpy(result.broken, s.w->broken, sizeof(result.broken));
+    world_free(s.w);
+    return result;
+}
+
+/* ---- all of them
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir != NULL && readdir(dir) != NULL) {
+        count++;
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return count;
+}
+
+static size_t bytes_in_use(void)
+{
+    return COUNTS_BYTES ? mallinfo2().uordblks + mallinfo2().hblkhd : 0;
+}
+
+/* A seed run with its leaks looked for, and now and then twice, because one seed must be one story.
+ */
+static bool try_seed(uint64_t seed, bool trace, struct result *all)
+{
+    size_t bytes = bytes_in_use();
+    size_t descriptors = count_descriptors();
+    struct result result = run_seed(seed, trace);
+    if (result.passed && bytes_in_use() != bytes) {
+        result.passed = false;
+        (void)snprintf(result.broken, sizeof(result.broken), "%zd bytes are left",
+                       (ssize_t)(bytes_in_use() - bytes));
+    }
+    if (result.passed && count_descriptors() != descriptors) {
+        result.passed = false;
+        (void)snprintf(result.broken, sizeof(result.broken), "descriptors are left");
+    }
+    if (result.passed && seed % 50 == 0 && !trace &&
+        run_seed(seed, false).digest != result.digest) {
+        result.passed = false;
+        (void)snprintf(result.broken, sizeof(result.broken),
+                       "the second run of the seed went another way");
+    }
+    for (unsigned i = 0; i < HF_CAUSE_COUNT; i++) {
+        all->endings[i] += result.endings[i];
+    }
+    all->farewells += result.farewells;
+    all->deliveries += result.deliveries;
+    all->messages += result.messages;
+    if (!result.passed) {
+        printf("seed %llu failed: %s\n", (unsigned long long)seed, result.broken);
+    }
+    return result.passed;
+}
+
+/* What the seeds have been through: a swarm that sees nothing proves nothing. */
+static void say_counts(const struct result *all)
+{
+    printf("messages %llu, complete deliveries %llu, Closes demanded %llu; endings:",
+           (unsigned long long)all->messages, (unsigned long long)all->deliveries,
+           (unsigned long long)all->farewells);
+    for (unsigned i = 1; i < HF_CAUSE_COUNT; i++) {
+        if (all->endings[i] > 0) {
+            printf(" %s %llu", hf_cause_id((enum hf_cause)i), (unsigned long long)all->endings[i]);
+        }
+    }
+    printf("\n");
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long long from = 1;
+    unsigned long long to = 100;
+    bool trace = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--trace") == 0) {
+            trace = true;
+        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+            from = to = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
+                   sscanf(argv[i + 1], "%llu:%llu", &from, &to) == 2) {
+            i++;
+        } else {
+            fprintf(stderr, "usage: sim_swarm [--seeds FROM:TO] [--seed N] [--trace]\n");
+            return 2;
+        }
+    }
+    struct result all = {.passed = true};
+    unsigned long long passed = 0;
+    unsigned long long failed = 0;
+    (void)run_seed(0, false); /* what libraries allocate once is no leak */
+    for (unsigned long long seed = from; seed <= to; seed++) {
+        if (try_seed(seed, trace, &all)) {
+            passed++;
+        } else {
+            failed++;
+        }
+    }
+    say_counts(&all);
+    printf("%llu passed, %llu failed\n", passed, failed);
+    return failed == 0 ? 0 : 1;
+}
