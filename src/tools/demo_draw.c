@@ -164,13 +164,11 @@ static enum sign sign_at(const struct demo_draw *d, const struct demo_client *c,
     if (from > now || c->state == DEMO_WAITING || c->state == DEMO_OPENING) {
         return SIGN_AHEAD;
     }
-    if (to <= c->opened) {
-        return SIGN_GONE;
-    }
     unsigned marks = marks_between(c, from, to);
-    return marks & DEMO_MARK_MESSAGE ? SIGN_MESSAGE
-           : marks & DEMO_MARK_PING  ? SIGN_PING
-                                     : SIGN_OPEN;
+    if (marks != 0) {
+        return marks & DEMO_MARK_MESSAGE ? SIGN_MESSAGE : SIGN_PING;
+    }
+    return to <= c->opened ? SIGN_GONE : SIGN_OPEN;
 }
 
 static void put_bar(struct demo_draw *d, const struct demo_client *c)
@@ -236,7 +234,7 @@ static void put_side(struct demo_draw *d, enum demo_side side, unsigned rows)
         }
     }
     if (shown < count) {
-        putf(d, DEMO_PLAIN, " %-6s    and %u more, of which %u alive", demo_side_text(side),
+        putf(d, DEMO_PLAIN, " %-6s    and %u more, %u of them alive", demo_side_text(side),
              count - shown, alive);
         end_line(d);
     }
@@ -301,8 +299,45 @@ static void measure(struct demo_draw *d)
     d->height = (size.ws_row > 1 ? size.ws_row : 24u) - 1u;
 }
 
+static volatile sig_atomic_t stopped; /* since the last picture */
+
+/* Ctrl-Z: the shell gets its cursor back; the next picture after `fg` hides it again. */
+static void on_stop(int number)
+{
+    int error = errno;
+    ssize_t ignored = write(STDOUT_FILENO, SHOW_CURSOR, sizeof(SHOW_CURSOR) - 1);
+    (void)ignored;
+    (void)raise(SIGSTOP);
+    stopped = 1;
+    errno = error;
+}
+
+/* What is typed would be written into the picture. */
+static void set_quiet(struct demo_draw *d, bool quiet)
+{
+    struct termios now;
+    if (quiet) {
+        if (tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &now) != 0) {
+            return;
+        }
+        if (!d->quiet) {
+            d->before = now;
+        }
+        now.c_lflag &= ~(tcflag_t)ECHO;
+        d->quiet = tcsetattr(STDIN_FILENO, TCSANOW, &now) == 0;
+    } else if (d->quiet) {
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, &d->before);
+        d->quiet = false;
+    }
+}
+
 void demo_draw_picture(struct demo_draw *d)
 {
+    if (stopped != 0) {
+        stopped = 0;
+        d->lines = 0; /* the shell wrote below it: a new one begins there */
+        set_quiet(d, true);
+    }
     measure(d);
     hf_buffer_clear(&d->out);
     hf_buffer_add_text(&d->out, HIDE_CURSOR);
@@ -322,33 +357,6 @@ void demo_draw_picture(struct demo_draw *d)
     hf_buffer_add_text(&d->out, "\033[J");
     d->lines = d->row;
     write_all(&d->out);
-}
-
-/* Ctrl-Z: the shell gets its cursor back; the next picture after `fg` hides it again. */
-static void on_stop(int number)
-{
-    int error = errno;
-    ssize_t ignored = write(STDOUT_FILENO, SHOW_CURSOR, sizeof(SHOW_CURSOR) - 1);
-    (void)ignored;
-    (void)raise(SIGSTOP);
-    errno = error;
-}
-
-/* What is typed would be written into the picture. */
-static void set_quiet(struct demo_draw *d, bool quiet)
-{
-    struct termios now;
-    if (quiet) {
-        if (tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &d->before) != 0) {
-            return;
-        }
-        now = d->before;
-        now.c_lflag &= ~(tcflag_t)ECHO;
-        d->quiet = tcsetattr(STDIN_FILENO, TCSANOW, &now) == 0;
-    } else if (d->quiet) {
-        (void)tcsetattr(STDIN_FILENO, TCSANOW, &d->before);
-        d->quiet = false;
-    }
 }
 
 void demo_draw_init(struct demo_draw *d, struct demo_world *world, bool colour)

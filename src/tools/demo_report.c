@@ -107,13 +107,12 @@ void demo_report_print(const struct demo_report *r, bool colour)
     print_table(r, colour);
     print_causes(r);
     if (r->right) {
-        printf(
-            "\n%sHeld.%s Every connection through holdfast lived for the whole run, every message "
-            "came\nonce and in order. Every direct one was cut at about 3 s.\n",
-            demo_style_text(colour, DEMO_GOOD), demo_style_text(colour, DEMO_PLAIN));
+        printf("\n%sHeld.%s Every connection through holdfast lived for the whole run, and every\n"
+               "message came once and in order. Every direct one was cut at about 3 s.\n",
+               demo_style_text(colour, DEMO_GOOD), demo_style_text(colour, DEMO_PLAIN));
     } else {
-        printf("\n%sNot as promised.%s Of %u held connections %u lived for the whole run and lost "
-               "nothing;\nof %u direct ones %u were cut at about 3 s.\n",
+        printf("\n%sNot as promised.%s Of %u held connections %u lived for the whole run\nand "
+               "lost nothing; of %u direct ones %u were cut at about 3 s.\n",
                demo_style_text(colour, DEMO_BAD), demo_style_text(colour, DEMO_PLAIN),
                h->connections, h->right, d->connections, d->right);
     }
