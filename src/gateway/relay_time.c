@@ -27,6 +27,12 @@ static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
 {
     hf_time now = hf_relay_now(r);
     hf_time when = hf_heartbeat_deadline(&leg->beat, beat_rules(r, leg), now);
+    if (leg->beat.waiting) {
+        /* A ping is out. Its answer ends the wait but does not move the timer, so the next round is looked for too: the
+         * timeout may be longer than the interval. */
+        const struct hf_heartbeat_rules *rules = beat_rules(r, leg);
+        when = earlier(when, now + rules->interval * (100 - rules->jitter_percent) / 100);
+    }
     if (leg->blocked) {
         int32_t left = until(r, leg->stuck_ms) + stuck_limit(r, leg);
         when = earlier(when, now + HF_MS(left < 1 ? 1 : left));
