@@ -32,7 +32,7 @@ static void read_clocks(struct loop *loop)
 
 struct hf_loop *hf_epoll_new(void)
 {
-    struct loop *loop = malloc(sizeof(*loop));
+    struct loop *loop = aligned_alloc(_Alignof(struct loop), sizeof(*loop));
     if (loop == NULL) {
         return NULL;
     }

@@ -45,7 +45,7 @@ struct hf_stream;
 struct hf_listener;
 struct hf_tls; /* a TLS context: io/tls.h */
 
-#define HF_STREAM_UNREAD_MAX 65536
+#define HF_STREAM_UNREAD_MAX 131072
 
 /* ---- addresses -------------------------------------------------------------------------------- */
 
