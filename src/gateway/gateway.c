@@ -13,6 +13,7 @@
 struct life {
     struct hf_gateway gateway;
     struct hf_loop **loops;
+    size_t loop_count;
     pthread_t *threads;
     size_t running;
 };
@@ -83,6 +84,9 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
     *gateway = NULL;
     struct life *life = calloc(1, sizeof(*life));
     if (life == NULL) {
+        for (size_t i = 0; i < count; i++) {
+            hf_loop_free(loops[i]);
+        }
         return HF_NO_MEMORY;
     }
     struct hf_gateway *g = &life->gateway;
@@ -91,8 +95,12 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
     g->started = loops[0]->wall;
     g->next_id = 1;
     life->loops = calloc(count, sizeof(struct hf_loop *));
-    for (size_t i = 0; life->loops != NULL && i < count; i++) {
-        life->loops[i] = loops[i];
+    for (size_t i = 0; i < count; i++) {
+        if (life->loops == NULL) {
+            hf_loop_free(loops[i]);
+        } else {
+            life->loops[life->loop_count++] = loops[i];
+        }
     }
     memcpy(key, &seed, sizeof(seed));
     memcpy(key + 8, &g, sizeof(g) < 8 ? sizeof(g) : 8);
@@ -126,7 +134,7 @@ void hf_gateway_free(struct hf_gateway *g)
     for (size_t i = 0; i < g->worker_count; i++) {
         hf_worker_free(g->workers[i]);
     }
-    for (size_t i = 0; life->loops != NULL && i < (g->worker_count > 0 ? g->worker_count : 0); i++) {
+    for (size_t i = 0; i < life->loop_count; i++) {
         hf_loop_free(life->loops[i]);
     }
     hf_runtime_unref(g->runtime);

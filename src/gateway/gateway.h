@@ -6,7 +6,7 @@
 
 #include "gateway/worker.h"
 
-/* Opens every listener; on failure *gateway is NULL and why has a line for each thing that is wrong. The loops are taken over.
+/* Opens every listener; on failure *gateway is NULL and why has a line for each thing that is wrong. The loops are taken over, also on failure.
  * seed feeds jitter and mask keys: from a good source outside of tests. */
 HF_MUST_USE enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, struct hf_loop **loops, size_t count,
                                           uint64_t seed, struct hf_gateway **gateway, struct hf_buffer *why);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <openssl/rand.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,10 +26,9 @@ struct server {
     struct hf_admin *admin;
     struct hf_timer drain_timer;
     hf_time drain_until;
+    bool own_loop;             /* the main thread's loop is not the only worker's */
     bool draining;
     bool check;
-    pthread_t signal_thread;
-    bool signals_run;
 };
 
 /* ---- words ----------------------------------------------------------------------------------------------------------- */
@@ -166,13 +166,34 @@ static void say_start(struct server *s)
     hf_log_flush(s->log);
 }
 
-/* ---- signals: a thread waits for them and hands each to the main loop ----------------------------------------------------- */
+/* ---- signals: the handler only notes them and wakes the main loop -------------------------------------------------------- */
 
-struct signal_task {
+static struct {
     struct hf_task task;
+    struct hf_loop *loop;
     struct server *server;
-    int number;
-};
+    atomic_bool posted;
+    atomic_bool reload;
+    atomic_bool reopen;
+    atomic_uint stops;
+} noted;
+
+/* Only lock-free atomics and write(2), inside hf_loop_post too. */
+static void on_signal(int number)
+{
+    int error = errno;
+    if (number == SIGHUP) {
+        atomic_store(&noted.reload, true);
+    } else if (number == SIGUSR1) {
+        atomic_store(&noted.reopen, true);
+    } else {
+        atomic_fetch_add(&noted.stops, 1);
+    }
+    if (!atomic_exchange(&noted.posted, true)) {
+        hf_loop_post(noted.loop, &noted.task);
+    }
+    errno = error;
+}
 
 static void reload(struct server *s)
 {
@@ -221,55 +242,45 @@ static void drain(struct server *s)
     hf_timer_set(s->loop, &s->drain_timer, hf_loop_now(s->loop) + HF_MS(20));
 }
 
-static void take_signal(struct hf_task *task, struct hf_loop *loop)
+static void reopen(struct server *s)
 {
-    struct signal_task *t = HF_CONTAINER(task, struct signal_task, task);
-    struct server *s = t->server;
-    switch (t->number) {
-    case SIGHUP:
-        reload(s);
-        break;
-    case SIGUSR1:
-        if (hf_log_reopen(s->log) != HF_OK) {
-            hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(loop), "log", "cannot be opened again; the old file stays in use");
-        }
-        break;
-    default:
-        drain(s);
-        break;
+    if (hf_log_reopen(s->log) != HF_OK) {
+        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "log", "cannot be opened again; the old file stays in use");
     }
-    free(t);
 }
 
-static sigset_t our_signals(void)
+static void take_signals(struct hf_task *task, struct hf_loop *loop)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    sigaddset(&set, SIGUSR2); /* from ourselves: the thread ends */
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    return set;
+    struct server *s = noted.server;
+    atomic_store(&noted.posted, false);
+    if (atomic_exchange(&noted.reopen, false)) {
+        reopen(s);
+    }
+    if (atomic_exchange(&noted.reload, false)) {
+        reload(s);
+    }
+    for (unsigned n = atomic_exchange(&noted.stops, 0); n > 0; n--) {
+        drain(s);
+    }
 }
 
-static void *wait_for_signals(void *context)
+static void catch_signals(struct server *s)
 {
-    struct server *s = context;
-    sigset_t set = our_signals();
-    for (;;) {
-        int number = 0;
-        if (sigwait(&set, &number) != 0) {
-            continue;
-        }
-        if (number == SIGUSR2) {
-            return NULL;
-        }
-        struct signal_task *t = calloc(1, sizeof(*t));
-        if (t != NULL) {
-            *t = (struct signal_task){.task = {.run = take_signal}, .server = s, .number = number};
-            hf_loop_post(s->loop, &t->task);
-        }
+    static const int numbers[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    noted.server = s;
+    noted.loop = s->loop;
+    noted.task.run = take_signals;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        sigaction(numbers[i], &action, NULL);
+    }
+}
+
+static void ignore_signals(void)
+{
+    static const int numbers[] = {SIGHUP, SIGUSR1, SIGTERM, SIGINT};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        signal(numbers[i], SIG_IGN);
     }
 }
 
@@ -281,25 +292,31 @@ static size_t worker_count(const struct hf_config *config)
     return config->workers > 0 ? config->workers : cores > 0 ? (size_t)cores : 1;
 }
 
+/* A single worker runs on the main thread's loop, so that the process has one thread: system calls of a process with several
+ * cost a few per cent more. */
 static enum hf_status make_gateway(struct server *s, struct hf_buffer *why)
 {
     size_t count = worker_count(s->config);
+    s->own_loop = count > 1;
     struct hf_loop **loops = calloc(count, sizeof(struct hf_loop *));
     uint64_t seed = 0;
     enum hf_status status = HF_NO_MEMORY;
     size_t made = 0;
-    while (loops != NULL && made < count && (loops[made] = hf_epoll_new()) != NULL) {
+    while (loops != NULL && made < count && (loops[made] = s->own_loop ? hf_epoll_new() : s->loop) != NULL) {
         made++;
     }
     if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1) {
         hf_buffer_add_text(why, "no random numbers\n");
     } else if (loops != NULL && made == count) {
         status = hf_gateway_new(s->config, s->log, loops, count, seed, &s->gateway, why);
-        made = 0; /* taken over */
+        made = 0; /* taken over, also on failure */
+        if (s->gateway == NULL && !s->own_loop) {
+            s->loop = NULL;
+        }
     } else {
         hf_buffer_add_text(why, "no descriptors for the event loops; raise ulimit -n\n");
     }
-    for (size_t i = 0; i < made; i++) {
+    for (size_t i = 0; i < made && s->own_loop; i++) {
         hf_loop_free(loops[i]);
     }
     free(loops);
@@ -318,15 +335,12 @@ static int fail(const char *what, const struct hf_buffer *why, enum hf_status st
 
 static int start(struct server *s, struct hf_buffer *why)
 {
-    sigset_t set = our_signals();
     (void)hf_descriptors_raise();
     enum hf_status status = hf_log_open(s->config->log.file, log_format(s->config), s->config->log.level, &s->log);
     if (status != HF_OK) {
         fprintf(stderr, "holdfast serve: log.file %s: %s\n", s->config->log.file, hf_status_text(status));
         return 1;
     }
-    /* Before any thread: all of them inherit the mask. */
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
     s->loop = hf_epoll_new();
     if (s->loop == NULL) {
         return fail("event loop", why, HF_NO_DESCRIPTORS);
@@ -336,29 +350,29 @@ static int start(struct server *s, struct hf_buffer *why)
     if (status == HF_OK && s->config->admin.len > 0) {
         status = hf_admin_new(s->gateway, s->loop, s->config, &s->admin, why);
     }
-    if (status == HF_OK) {
+    if (status == HF_OK && s->own_loop) {
         status = hf_gateway_start(s->gateway);
     }
     if (status != HF_OK) {
         return fail("start", why, status);
     }
-    s->signals_run = pthread_create(&s->signal_thread, NULL, wait_for_signals, s) == 0;
-    return s->signals_run ? 0 : fail("threads", why, HF_NO_MEMORY);
+    catch_signals(s);
+    return 0;
 }
 
 static void finish(struct server *s)
 {
-    if (s->signals_run) {
-        pthread_kill(s->signal_thread, SIGUSR2);
-        pthread_join(s->signal_thread, NULL);
-    }
+    ignore_signals(); /* the loop that a handler would wake goes away */
     hf_admin_free(s->admin); /* first, so that nothing new is asked of the workers */
     if (s->gateway != NULL) {
         hf_gateway_stop(s->gateway);
         (void)hf_epoll_turn(s->loop, 0); /* what the workers posted last */
     }
+    bool loop_is_gateways = s->gateway != NULL && !s->own_loop;
     hf_gateway_free(s->gateway);
-    hf_loop_free(s->loop);
+    if (!loop_is_gateways) {
+        hf_loop_free(s->loop);
+    }
     hf_log_close(s->log);
     hf_config_unref(s->config);
     free(s->words);
