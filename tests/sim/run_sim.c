@@ -178,7 +178,6 @@ static void deed_connect(struct script *s)
     options.half = lot == 1;
     options.garbage = lot == 2;
     w->client_path = draw_path(s, true);
-    w->backend_path = draw_path(s, false);
     struct session *session = session_open(w, &options);
     session->slow = is_slow(&w->client_path) || is_slow(&w->backend_path);
     session->may |= (uint64_t)1 << HF_CAUSE_CONNECTION_LIMIT | (uint64_t)1
@@ -388,6 +387,7 @@ static struct result run_seed(uint64_t seed, bool trace)
         (void)snprintf(result.broken, sizeof(result.broken), "the configuration is wrong");
         return result;
     }
+    s.w->backend_path = draw_path(&s, false);
     for (unsigned i = 0; i < s.deeds && s.w->broken[0] == '\0'; i++) {
         deed(&s);
         (void)world_run(s.w, (hf_time)draw(&s, (uint64_t)s.gap * 2));

@@ -455,14 +455,21 @@ static void read_records(struct world *w)
     hf_buffer_reset(&json);
 }
 
-/* Did the peer get this Close, or may it have missed it? 0: any. */
-static void expect_close(struct session *s, struct peer *p, uint16_t code, bool perhaps_none)
+/* A frame of this side may be open at the other that will never be whole. */
+static bool breaks_off(const struct peer *p)
+{
+    return p == NULL || p->disturbed || (p->cut && !p->fin);
+}
+
+/* Did the peer get this Close? `perhaps`: or nothing but the end of its stream. */
+static void expect_close(struct session *s, struct peer *p, uint16_t code, bool perhaps)
 {
     if (p == NULL || p->disturbed || s->slow || p->opened == 0 ||
         (p->is_client && s->status != 101)) {
         return;
     }
-    if (p->close_got == 0 && perhaps_none && p->ended) {
+    perhaps = perhaps || breaks_off(p->is_client ? s->backend : s->client);
+    if (p->close_got == 0 && perhaps && p->ended) {
         return;
     }
     s->world->farewells++;
@@ -663,6 +670,7 @@ bool world_finish(struct world *w)
         next = n->next;
         peer_vanish(p);
     }
+    (void)world_run(w, HF_SECONDS(3)); /* a worker that stands still has not accepted all yet */
     if (!world_until(w, is_idle, w, HF_SECONDS(200))) {
         world_break(w, "the gateway does not come to rest");
     }
