@@ -34,6 +34,13 @@ def alarm(request):
     signal.alarm(0)
 
 
+def pytest_configure(config):
+    """A run that is told to stop still stops what it started."""
+    def told(*_):
+        pytest.exit("SIGTERM", returncode=143)
+    signal.signal(signal.SIGTERM, told)
+
+
 def pytest_report_header():
     return f"holdfast: {BINARY}{'' if os.path.exists(BINARY) else ' (not there)'}"
 
