@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 
-#define TURNS_MAX 20000
 #define MEGABYTE ((size_t)1 << 20)
 
 enum when { NEVER, ON_OPEN, ON_BYTES, ON_WRITABLE, ON_END };
@@ -85,10 +84,14 @@ static bool turn(struct world *w, hf_time max_wait)
     return w->fixture->turn(w->fixture->context, w->loop, max_wait);
 }
 
+/* Of the loop's clock: far longer than anything takes. */
+#define PATIENCE HF_SECONDS(10)
+
 #define UNTIL(w, condition)                                                                        \
     do {                                                                                           \
-        for (int turns_left = TURNS_MAX; !(condition); turns_left--) {                             \
-            if (turns_left == 0) {                                                                 \
+        hf_time until = hf_loop_now((w)->loop) + PATIENCE;                                         \
+        while (!(condition)) {                                                                     \
+            if (hf_loop_now((w)->loop) > until) {                                                  \
                 fail_msg("never: %s", #condition);                                                 \
             }                                                                                      \
             (void)turn(w, HF_MS(10));                                                              \
@@ -1244,8 +1247,9 @@ static struct hf_loop *move_server(struct world *w)
 
 #define UNTIL_BOTH(w, far, condition)                                                              \
     do {                                                                                           \
-        for (int turns_left = TURNS_MAX; !(condition); turns_left--) {                             \
-            if (turns_left == 0) {                                                                 \
+        hf_time until = hf_loop_now((w)->loop) + PATIENCE;                                         \
+        while (!(condition)) {                                                                     \
+            if (hf_loop_now((w)->loop) > until) {                                                  \
                 fail_msg("never: %s", #condition);                                                 \
             }                                                                                      \
             (void)turn(w, HF_MS(1));                                                               \

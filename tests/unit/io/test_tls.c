@@ -95,7 +95,7 @@ struct side {
     int ends;
     enum hf_end_kind kind;
     char detail[256];
-    uint8_t got[1 << 16];
+    uint8_t got[1 << 18];
     size_t got_len;
 };
 
@@ -308,6 +308,10 @@ struct outsider {
     char chosen[16];
     uint8_t got[64];
     int got_len;
+    int wait; /* a pipe */
+    size_t total;
+    bool notified;
+    bool fin;
 };
 
 static void *outside(void *arg)
@@ -457,6 +461,76 @@ static void keys_can_change_on_the_way(void **state)
     assert_memory_equal(p->at_server.got, "kkkkk0123456789", 15);
     part(p, &o);
     assert_memory_equal(o.got, "ok", 2);
+}
+
+/* Reads nothing before it is told, then all, and then what comes behind close_notify. */
+static void read_late(struct outsider *o, SSL *ssl)
+{
+    static uint8_t bytes[1 << 16];
+    char byte;
+    int n;
+    (void)read(o->wait, &byte, 1);
+    while ((n = SSL_read(ssl, bytes, sizeof(bytes))) > 0) {
+        o->total += (size_t)n;
+    }
+    o->notified = SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN;
+    o->fin = recv(o->fd, &byte, 1, 0) == 0;
+}
+
+static void shut_sends_what_waits_then_close_notify_then_fin(void **state)
+{
+    static uint8_t bytes[100000];
+    struct outsider o;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct pair *p = pair_new(world.server);
+    memset(&o, 0, sizeof(o));
+    o.fd = plain_connect(&p->address);
+    o.act = read_late;
+    o.wait = ends[0];
+    assert_int_equal(pthread_create(&o.thread, NULL, outside, &o), 0);
+    UNTIL(p, p->at_server.opens == 1);
+    size_t sent = 0;
+    size_t n;
+    while ((n = hf_stream_send(p->at_server.stream, hf_slice(bytes, sizeof(bytes)))) > 0) {
+        sent += n;
+    }
+    hf_stream_shut(p->at_server.stream);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    UNTIL(p, p->at_server.ends == 1); /* the outsider closes when it has all */
+    part(p, &o);
+    assert_int_equal(o.total, sent);
+    assert_true(o.notified);
+    assert_true(o.fin);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_close_before_the_ticket_was_read_resets_nothing(void **state)
+{
+    static uint8_t bytes[200000];
+    struct pair *p = pair_new(world.server13);
+    dial(p, world.client, "localhost");
+    UNTIL(p, p->at_client.opens == 1);
+    hf_stream_pause(p->at_client.stream);
+    UNTIL(p, p->at_server.opens == 1);
+    hf_stream_pause(p->at_server.stream);
+    for (int i = 0; i < 5; i++) {
+        (void)hf_epoll_turn(p->loop, HF_MS(2)); /* the ticket arrives and is not read */
+    }
+    /* More than the server's TCP takes while it is paused: the rest is still the client's kernel's.
+     */
+    size_t sent = hf_stream_send(p->at_client.stream, hf_slice(bytes, sizeof(bytes)));
+    assert_true(sent > 3);
+    hf_stream_close(p->at_client.stream);
+    for (int i = 0; i < 5; i++) {
+        (void)hf_epoll_turn(p->loop, HF_MS(2));
+    }
+    hf_stream_resume(p->at_server.stream);
+    UNTIL(p, p->at_server.ends == 1);
+    assert_int_equal(p->at_server.kind, HF_END_TLS_NOTIFY);
+    assert_int_equal(p->at_server.got_len, sent);
+    pair_free(p);
 }
 
 static void renegotiation_is_refused_and_the_connection_lives(void **state)
@@ -630,6 +704,8 @@ int main(void)
         cmocka_unit_test(close_notify_is_an_orderly_end),
         cmocka_unit_test(old_versions_and_foreign_protocols_are_refused),
         cmocka_unit_test(keys_can_change_on_the_way),
+        cmocka_unit_test(shut_sends_what_waits_then_close_notify_then_fin),
+        cmocka_unit_test(a_close_before_the_ticket_was_read_resets_nothing),
         cmocka_unit_test(renegotiation_is_refused_and_the_connection_lives),
         cmocka_unit_test(files_that_cannot_be_used_say_which_and_why),
         cmocka_unit_test(a_key_with_a_passphrase_is_refused_without_asking),

@@ -252,6 +252,18 @@ static void moving_a_timer_leaves_one(void **state)
     assert_int_equal(t.fired, 1);
 }
 
+static void a_wheel_whose_timers_were_stopped_wakes_nobody(void **state)
+{
+    hf_wheel_init(&t.wheel, 0);
+    for (int i = 0; i < TIMERS; i++) {
+        set(&t.alarms[i], some_span());
+    }
+    for (int i = 0; i < TIMERS; i++) {
+        stop(&t.alarms[i]);
+    }
+    assert_int_equal(hf_wheel_next(&t.wheel), HF_NEVER);
+}
+
 static void a_clock_that_steps_back_fires_nothing(void **state)
 {
     hf_wheel_init(&t.wheel, HF_SECONDS(10));
@@ -273,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup(a_timer_may_stop_others_that_are_due_with_it, begin),
         cmocka_unit_test_setup(a_timer_beyond_the_top_level_still_fires_in_its_time, begin),
         cmocka_unit_test_setup(moving_a_timer_leaves_one, begin),
+        cmocka_unit_test_setup(a_wheel_whose_timers_were_stopped_wakes_nobody, begin),
         cmocka_unit_test_setup(a_clock_that_steps_back_fires_nothing, begin),
     };
     return cmocka_run_group_tests_name("wheel", tests, NULL, NULL);
