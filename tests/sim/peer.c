@@ -581,10 +581,10 @@ void peer_pause(struct peer *p, hf_time duration)
         return;
     }
     hf_time timeout = p->is_client ? rules->client_timeout : rules->backend_timeout;
-    if (timeout > 0 && duration + HF_MS(500) > timeout) {
+    if (timeout > 0 && duration > timeout - HF_MS(500)) {
         may(p, HF_CAUSE_CLIENT_HEARTBEAT, HF_CAUSE_BACKEND_HEARTBEAT);
     }
-    if (duration + HF_MS(500) > rules->send_timeout / 2) {
+    if (duration > rules->send_timeout / 2 - HF_MS(500)) {
         may(p, HF_CAUSE_CLIENT_STUCK, HF_CAUSE_BACKEND_STUCK);
     }
     p->disturbed = p->disturbed || duration > HF_MS(1000);
