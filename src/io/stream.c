@@ -21,7 +21,7 @@
 #define PARTS_MAX 8
 /* Of one stream in one go: 1 MiB, about 0.3 ms. More is unfair to the others; less costs a loud
  * stream more, because what the kernel holds of it has left the cache when its turn comes again. */
-#define FULL_READS 16
+#define FULL_READS 8
 #define BIT(state) (1U << (state))
 
 /* ---- state --------------------------------------------------------------------------------------

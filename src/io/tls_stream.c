@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TLS over a stream: OpenSSL between the stream's socket and its handler.
  *
- * Reading. The socket is read into a buffer of the loop's, 64 KiB at a time and, like a plain
+ * Reading. The socket is read into a buffer of the loop's, a full one at a time and, like a plain
  * stream, not again after a short receive; OpenSSL takes its records from there, and several of
  * them are gathered before one on_bytes. Outside hf_tls_work that buffer is empty: what could not
  * be read yet moves to `raw`.
@@ -85,7 +85,7 @@ static enum hf_status room_make(struct loop *loop)
 {
     if (loop->tls == NULL) {
         /* Not zeroed: pages that are not used stay with the kernel. */
-        loop->tls = malloc(sizeof(*loop->tls));
+        loop->tls = aligned_alloc(_Alignof(struct tls_room), sizeof(*loop->tls));
         if (loop->tls == NULL) {
             return HF_NO_MEMORY;
         }

@@ -28,7 +28,8 @@ struct tls_room {
     uint32_t in_len;
     struct stream *gatherer; /* its records are put to `out` instead of being sent one by one */
     uint32_t out_len;
-    uint8_t in[HF_STREAM_UNREAD_MAX];
+    /* On a page of its own, like the loop's buffer. */
+    _Alignas(4096) uint8_t in[HF_STREAM_UNREAD_MAX];
     uint8_t out[2 * (16384 + 512)];
     uint8_t joined[16384];  /* small parts of one send become one record */
 };
