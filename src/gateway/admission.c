@@ -130,6 +130,7 @@ static bool check_upgrade(struct hf_opening *o)
                   "application itself");
     }
     if (refusal.status != 0) {
+        o->tell_version = refusal.version;
         return no(o, HF_CAUSE_HANDSHAKE_BAD, refusal.status, refusal.why);
     }
     if (o->early_bytes) {

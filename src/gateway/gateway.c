@@ -80,7 +80,6 @@ static enum hf_status make_workers(struct life *life, size_t count, uint64_t see
 enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, struct hf_loop **loops, size_t count,
                               uint64_t seed, struct hf_gateway **gateway, struct hf_buffer *why)
 {
-    uint8_t key[16];
     *gateway = NULL;
     struct life *life = calloc(1, sizeof(*life));
     if (life == NULL) {
@@ -102,13 +101,13 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
             life->loops[life->loop_count++] = loops[i];
         }
     }
-    memcpy(key, &seed, sizeof(seed));
-    memcpy(key + 8, &g, sizeof(g) < 8 ? sizeof(g) : 8);
-    if (RAND_bytes(key, sizeof(key)) != 1) {
+    if (RAND_bytes(g->secret, sizeof(g->secret)) != 1) {
         hf_buffer_add_text(why, "no random numbers\n");
+        hf_gateway_free(g);
+        return HF_IO;
     }
     g->ledger = hf_ledger_new(config->endings_kept);
-    g->limits = hf_limits_new(key);
+    g->limits = hf_limits_new(g->secret);
     enum hf_status status = HF_NO_MEMORY;
     if (life->loops != NULL && g->ledger != NULL && g->limits != NULL) {
         status = hf_runtime_new(config, NULL, &g->runtime, why);

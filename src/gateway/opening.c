@@ -74,6 +74,9 @@ static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes, con
     struct hf_head *h = o->head;
     h->method.ptr = to + (h->method.ptr - bytes.ptr);
     h->target.ptr = to + (h->target.ptr - bytes.ptr);
+    if (h->authority.len > 0) {
+        h->authority.ptr = to + (h->authority.ptr - bytes.ptr);
+    }
     for (size_t i = 0; i < h->count; i++) {
         h->headers[i].name.ptr = to + (h->headers[i].name.ptr - bytes.ptr);
         h->headers[i].value.ptr = to + (h->headers[i].value.ptr - bytes.ptr);
@@ -224,8 +227,7 @@ static void timed_out(struct hf_opening *o)
         hf_opening_admit(o);
         break;
     case HF_OPENING_CONNECT:
-        o->connect_why = "no connection in time";
-        hf_opening_connect(o);
+        hf_opening_connect_failed(o, "no connection in time");
         break;
     case HF_OPENING_ANSWER:
     case HF_OPENING_BODY:

@@ -39,6 +39,7 @@ struct hf_opening {
     bool ended;                    /* its record is made */
     uint8_t charged;               /* bits by enum hf_limit_kind: the handshake was charged there */
     bool admitted;                 /* the limits by address, route and total were passed */
+    bool tell_version;             /* the refusal carries Sec-WebSocket-Version */
     bool early_bytes;              /* the client sent bytes behind its head */
     struct hf_tls *listener_tls;   /* borrowed from the runtime; NULL: plain */
     struct hf_stream *client;
@@ -90,6 +91,8 @@ void hf_opening_admit(struct hf_opening *o);
 bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
 /* Admitted: chooses a backend and connects. */
 void hf_opening_connect(struct hf_opening *o);
+/* This attempt failed: counts against the backend, and the next is made. */
+void hf_opening_connect_failed(struct hf_opening *o, const char *why);
 /* Gives up what goes on towards the backend. */
 void hf_opening_drop_backend(struct hf_opening *o);
 /* Makes the record (once). http is the status of the answer, 0 for none. */

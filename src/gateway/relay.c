@@ -3,6 +3,8 @@
  * stands in relay_end.c and relay_time.c. */
 #include "gateway/relay.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 
 /* ---- holding back ------------------------------------------------------------------------------ */
@@ -67,8 +69,7 @@ static bool put_frame(struct hf_relay *r, struct hf_leg *to, const uint8_t *fram
 {
     size_t sent = 0;
     if (to->pending == NULL && !to->blocked && hf_leg_at_boundary(hf_leg_other(r, to))) {
-        sent = hf_stream_send(to->stream, hf_slice(frame, len));
-        hf_heartbeat_sent(&to->beat, hf_relay_now(r));
+        sent = hf_leg_send(r, to, hf_slice(frame, len));
         if (sent < len) {
             mark_blocked(r, to);
         }
@@ -83,12 +84,21 @@ static bool put_frame(struct hf_relay *r, struct hf_leg *to, const uint8_t *fram
     return kept;
 }
 
+/* RFC 6455 5.3: nobody can tell the next key from those he has seen. */
+static void next_mask(struct hf_worker *worker, uint8_t mask[4])
+{
+    uint64_t count = worker->mask_count++;
+    uint64_t key = hf_siphash(worker->mask_secret, hf_slice(&count, sizeof(count)));
+    memcpy(mask, &key, 4);
+}
+
 static size_t build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode, struct hf_slice payload,
                           uint8_t *frame)
 {
-    uint32_t key = (uint32_t)hf_random_next(&r->worker->random);
     uint8_t mask[4];
-    memcpy(mask, &key, sizeof(mask));
+    if (!to->is_client) {
+        next_mask(r->worker, mask);
+    }
     /* RFC 6455 5.1: towards the backend the gateway is a client and masks. */
     size_t head = hf_frame_write_head(frame, true, 0, opcode, payload.len, to->is_client ? NULL : mask);
     memcpy(frame + head, payload.ptr, payload.len);
@@ -132,9 +142,8 @@ bool hf_leg_flush(struct hf_relay *r, struct hf_leg *to)
             return false;
         }
         size_t rest = (size_t)(p->len - p->off);
-        size_t sent = hf_stream_send(to->stream, hf_slice(p->bytes + p->off, rest));
+        size_t sent = hf_leg_send(r, to, hf_slice(p->bytes + p->off, rest));
         p->off = (uint16_t)(p->off + sent);
-        hf_heartbeat_sent(&to->beat, hf_relay_now(r));
         if (sent < rest) {
             mark_blocked(r, to);
             return false;
@@ -142,11 +151,10 @@ bool hf_leg_flush(struct hf_relay *r, struct hf_leg *to)
         free(p);
         to->pending = NULL;
         if (to->pinging) {
-            to->pinging = false;
-            hf_heartbeat_pinged(&to->beat, hf_relay_now(r));
-            hf_relay_schedule(r);
+            hf_relay_pinged(r, to);
         }
         if (to->out_state == HF_OUT_QUEUED) {
+            hf_leg_unhold(r, to, HF_HOLD_OWN);
             hf_relay_closing_flushed(r, to);
             return true;
         }
@@ -314,9 +322,8 @@ static bool forward(struct pass *p)
         return true;
     }
     size_t want = p->pos - p->done;
-    size_t sent = hf_stream_send(p->to->stream, hf_slice(p->in.ptr + p->done, want));
+    size_t sent = hf_leg_send(p->r, p->to, hf_slice(p->in.ptr + p->done, want));
     p->done += sent;
-    hf_heartbeat_sent(&p->to->beat, hf_relay_now(p->r));
     if (sent == want) {
         p->from->ahead = 0;
         return true;
@@ -338,6 +345,14 @@ static bool pass_boundary(struct pass *p)
     }
     hf_leg_hold(p->r, p->from, HF_HOLD_OTHER);
     return false;
+}
+
+/* The last bytes of a frame may have left without a step of their own. */
+static void flush_at_boundary(struct pass *p)
+{
+    if (hf_leg_at_boundary(p->from) && (p->to->pending != NULL || (p->to->is_client && p->r->answers_due > 0))) {
+        (void)hf_leg_flush(p->r, p->to);
+    }
 }
 
 /* A control frame, an application heartbeat or an empty fragment costs a token of the leg's safety budget. */
@@ -371,6 +386,9 @@ static enum gate begin_message(struct pass *p, const struct hf_flow_step *step, 
         return GATE_WAIT; /* wait for the whole frame: it is short */
     }
     beat = beat && is_app_heartbeat(r, rest, step);
+    if (beat && !forward(p)) {
+        return GATE_WAIT; /* what stands in front of it goes first, and before it is charged */
+    }
     if (r->route->message_rate.count > 0 || r->route->principal_rate.count > 0) {
         enum gate gate = check_rate(r);
         if (gate != GATE_OPEN) {
@@ -423,6 +441,10 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
     bool swallowed;
     switch (hf_flow_next(&from->in, rules, rest, &step)) {
     case HF_FLOW_DATA:
+        if (step.empty && !within_budget(p)) {
+            from->in = before;
+            return false;
+        }
         if (step.begins && from->is_client) {
             enum gate gate = begin_message(p, &step, &swallowed);
             if (gate != GATE_OPEN) {
@@ -433,18 +455,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
                 return false;
             }
             if (swallowed) {
-                /* The message ended here; nothing of it may stay in the flow. */
-                if (!forward(p)) {
-                    from->in = before;
-                    r->paid = r->route->message_rate.count > 0;
-                    return false;
-                }
                 return answer_beat(p, step.size);
             }
-        }
-        if (step.empty && !within_budget(p)) {
-            from->in = before;
-            return false;
         }
         p->pos += step.size;
         if (step.ends) {
@@ -462,6 +474,7 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
         if (!within_budget(p) || !forward(p)) {
             return false;
         }
+        flush_at_boundary(p); /* what has waited for this place goes before what the frame brings about */
         p->pos += step.size;
         p->done = p->pos;
         take_control(r, from, rest, &step);
@@ -491,15 +504,21 @@ static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, c
     }
     while (pass_step(&p, rules)) {
     }
-    if (r->open && to->stream != NULL) {
-        if (!p.full) {
-            (void)forward(&p);
-        }
-        from->ahead = (uint32_t)(p.pos - p.done);
+    if (r->open && !p.full) {
+        (void)forward(&p);
     }
+    from->ahead = (uint32_t)(p.pos - p.done);
     from->bytes += p.done;
     hf_count(r->worker, from->is_client ? HF_COUNT_bytes_client : HF_COUNT_bytes_backend, p.done);
-    return p.done;
+    if (r->open) {
+        flush_at_boundary(&p);
+        return p.done;
+    }
+    if (from->stream == NULL) {
+        return in.len;
+    }
+    /* It ended within this call: what is left of the input is for the closing. */
+    return p.done + hf_relay_closing_bytes(r, from, hf_slice_from(in, p.done));
 }
 
 /* ---- stream callbacks ---------------------------------------------------------------------------- */

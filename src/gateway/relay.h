@@ -56,12 +56,16 @@ struct hf_leg {
     uint64_t messages;           /* that came */
     uint64_t bytes;
     uint32_t stuck_ms;           /* since when it takes nothing, while blocked */
-    uint32_t unacked;            /* at the last look, while blocked or pinged: falling means it lives */
+    uint32_t given;              /* bytes ever sent to it, modulo 2^32 */
+    uint32_t acked;              /* of those its TCP had acknowledged at the last look */
+    uint32_t ping_at;            /* `given` when the ping that is out joined a long queue; else as `acked` then */
     uint8_t in_state;            /* enum hf_leg_in */
     uint8_t out_state;           /* enum hf_leg_out */
     uint8_t hold;                /* enum hf_hold, or-ed */
     bool blocked : 1;            /* a send was short: on_writable will come */
     bool pinging : 1;            /* a ping is in pending */
+    bool looked : 1;             /* acked was looked at since it was blocked */
+    bool skipping : 1;           /* it ended: its frames are read for a Close alone and go nowhere */
     bool is_client : 1;
 };
 
@@ -105,7 +109,18 @@ static inline struct hf_leg *hf_leg_other(struct hf_relay *r, struct hf_leg *leg
 }
 static inline hf_time hf_relay_now(const struct hf_relay *r) { return r->worker->loop->now; }
 /* Our own frame may go to `to` now: no frame of the other leg is half sent to it. */
-static inline bool hf_leg_at_boundary(const struct hf_leg *from) { return from->ahead == 0 && from->in.left == 0; }
+static inline bool hf_leg_at_boundary(const struct hf_leg *from)
+{
+    return from->skipping || (from->ahead == 0 && from->in.left == 0);
+}
+/* Sends to an open stream and keeps the books; returns the bytes taken. */
+static inline size_t hf_leg_send(struct hf_relay *r, struct hf_leg *to, struct hf_slice bytes)
+{
+    size_t sent = hf_stream_send(to->stream, bytes);
+    to->given += (uint32_t)sent;
+    hf_heartbeat_sent(&to->beat, hf_relay_now(r));
+    return sent;
+}
 
 void hf_leg_hold(struct hf_relay *r, struct hf_leg *leg, enum hf_hold why);
 void hf_leg_unhold(struct hf_relay *r, struct hf_leg *leg, enum hf_hold why);
@@ -124,6 +139,8 @@ void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf
 /* A leg is at fault: it gets a Close with the code, the other is told that it was lost. */
 void hf_relay_fault(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause, uint16_t code, const char *why);
 void hf_relay_fire(struct hf_timer *timer, hf_time now);
+/* A ping to the leg is out. */
+void hf_relay_pinged(struct hf_relay *r, struct hf_leg *leg);
 /* A leg took less than it was sent: from now on it is watched. */
 void hf_relay_blocked(struct hf_relay *r, struct hf_leg *leg);
 /* Sets the timer for the next thing that time brings. */

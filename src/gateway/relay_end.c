@@ -292,7 +292,7 @@ static size_t finish_frame(struct hf_relay *r, struct hf_leg *from, struct hf_le
 {
     uint64_t rest = from->ahead + from->in.left;
     struct hf_slice run = hf_slice_first(in, rest < in.len ? (size_t)rest : in.len);
-    size_t sent = hf_stream_send(to->stream, run);
+    size_t sent = hf_leg_send(r, to, run);
     size_t ahead = sent < from->ahead ? sent : from->ahead;
     from->ahead -= (uint32_t)ahead;
     from->in.left -= sent - ahead;
@@ -343,6 +343,7 @@ size_t hf_relay_closing_bytes(struct hf_relay *r, struct hf_leg *from, struct hf
             return pos;
         }
     }
+    from->skipping = true;
     pos += from->ahead; /* checked, but it goes nowhere now */
     from->ahead = 0;
     while (pos < in.len && skip_step(r, from, in, &pos)) {
@@ -366,14 +367,24 @@ void hf_relay_closing_end(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
+/* Its time is over. What was sent to a peer that is slow, not lost, is left to the kernel to deliver. */
+static void let_go(struct hf_leg *leg)
+{
+    if (leg->out_state == HF_OUT_SENT || leg->out_state == HF_OUT_SHUT) {
+        hf_stream_close(leg->stream);
+    } else {
+        hf_stream_abort(leg->stream);
+    }
+}
+
 void hf_relay_free(struct hf_relay *r)
 {
     HF_ASSERT(!r->open);
     hf_timer_stop(r->worker->loop, &r->timer);
     hf_list_remove(&r->node);
     r->worker->relay_count--;
-    hf_stream_abort(r->client.stream);
-    hf_stream_abort(r->backend.stream);
+    let_go(&r->client);
+    let_go(&r->backend);
     drop_pending(&r->client);
     drop_pending(&r->backend);
     hf_identity_free(r->identity, r->worker);

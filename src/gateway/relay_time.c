@@ -18,7 +18,7 @@ static const struct hf_heartbeat_rules *beat_rules(const struct hf_relay *r, con
 static int32_t stuck_limit(const struct hf_relay *r, const struct hf_leg *leg)
 {
     int32_t limit = (int32_t)(r->route->config->send_timeout / 1000);
-    return leg->unacked == UINT32_MAX ? limit / 2 : limit;
+    return leg->looked ? limit : limit / 2;
 }
 
 static hf_time earlier(hf_time a, hf_time b) { return a < b ? a : b; }
@@ -79,7 +79,7 @@ void hf_relay_blocked(struct hf_relay *r, struct hf_leg *leg)
 {
     leg->blocked = true;
     leg->stuck_ms = now_ms(r);
-    leg->unacked = UINT32_MAX;
+    leg->looked = false;
     /* A flood blocks often: the timer is moved only when it would come too late. */
     if (!hf_timer_is_set(&r->timer) ||
         r->timer.when > hf_relay_now(r) + HF_MS(stuck_limit(r, leg))) {
@@ -87,23 +87,37 @@ void hf_relay_blocked(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
-/* Bytes that the peer's TCP has not acknowledged; remembered for the next look. */
-static bool took_bytes(struct hf_leg *leg, const struct hf_progress *progress)
+/* Looks how much the peer's TCP has acknowledged; true when that grew since the last look. */
+static bool took_bytes(struct hf_leg *leg, uint64_t unacked)
 {
-    uint32_t before = leg->unacked;
-    leg->unacked = progress->unacked > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)progress->unacked;
-    return before != UINT32_MAX && leg->unacked < before;
+    uint32_t acked = leg->given - (uint32_t)unacked;
+    bool grew = (int32_t)(acked - leg->acked) > 0;
+    leg->acked = acked;
+    leg->looked = true;
+    return grew;
 }
 
-/* The peer has sent what we have not read, or its TCP takes what was sent before the ping: it lives. */
-#define MORE_THAN_A_PING 1024
+#define LONG_QUEUE 4096 /* bytes: a ping behind more than that needs time before the peer can see it */
+
+void hf_relay_pinged(struct hf_relay *r, struct hf_leg *leg)
+{
+    uint64_t unacked = hf_stream_unacked(leg->stream);
+    leg->pinging = false;
+    leg->acked = leg->given - (uint32_t)unacked;
+    leg->ping_at = unacked > LONG_QUEUE ? leg->given : leg->acked;
+    hf_heartbeat_pinged(&leg->beat, hf_relay_now(r));
+    hf_relay_schedule(r);
+}
+
+/* Before a leg is judged lost: it lives when what it sent was not read yet, or when the ping stood behind a long queue and
+ * its TCP has taken more of that queue since the last look (the look that sees the ping taken grants a full time too). */
 static bool shows_life(struct hf_leg *leg)
 {
     struct hf_progress progress = {0};
-    bool first = leg->unacked == UINT32_MAX;
+    bool behind = (int32_t)(leg->acked - leg->ping_at) < 0;
     hf_stream_progress(leg->stream, &progress);
-    bool took = took_bytes(leg, &progress);
-    return progress.unread > 0 || took || (first && progress.unacked > MORE_THAN_A_PING);
+    bool took = took_bytes(leg, progress.unacked);
+    return progress.unread > 0 || (behind && took);
 }
 
 static void send_ping(struct hf_relay *r, struct hf_leg *leg)
@@ -119,8 +133,7 @@ static void send_ping(struct hf_relay *r, struct hf_leg *leg)
     if (!hf_leg_control(r, leg, HF_OP_PING, hf_slice(payload, sizeof(payload)))) {
         leg->pinging = false; /* no memory now: the next tick asks again */
     } else if (leg->pending == NULL) {
-        leg->pinging = false;
-        hf_heartbeat_pinged(&leg->beat, now);
+        hf_relay_pinged(r, leg);
     }
 }
 
@@ -146,13 +159,11 @@ static void tick_heartbeat(struct hf_relay *r, struct hf_leg *leg)
 
 static void tick_stuck(struct hf_relay *r, struct hf_leg *leg)
 {
-    struct hf_progress progress = {0};
     if (!r->open || !leg->blocked || until(r, leg->stuck_ms) + stuck_limit(r, leg) > 0) {
         return;
     }
-    bool judged = leg->unacked != UINT32_MAX;
-    hf_stream_progress(leg->stream, &progress);
-    if (took_bytes(leg, &progress)) {
+    bool judged = leg->looked;
+    if (took_bytes(leg, hf_stream_unacked(leg->stream))) {
         leg->stuck_ms = now_ms(r);
     } else if (judged) {
         hf_relay_end(r, leg->is_client ? HF_CAUSE_CLIENT_STUCK : HF_CAUSE_BACKEND_STUCK);

@@ -31,11 +31,16 @@ void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http,
 static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status, uint32_t retry_after)
 {
     struct hf_buffer *b = &o->reply;
-    hf_buffer_addf(b, "HTTP/1.1 %u %s\r\nConnection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+    hf_buffer_addf(b, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
                       "Holdfast-Cause: %s\r\nContent-Type: text/plain; charset=utf-8\r\n",
                    status, hf_http_reason(status), hf_cause_id(cause));
     if (status == 426) {
-        hf_buffer_add_text(b, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"); /* RFC 9110 15.5.22, RFC 6455 4.4 */
+        hf_buffer_add_text(b, "Upgrade: websocket\r\nConnection: upgrade, close\r\n"); /* RFC 9110 15.5.22, 7.8 */
+    } else {
+        hf_buffer_add_text(b, "Connection: close\r\n");
+    }
+    if (status == 426 || o->tell_version) {
+        hf_buffer_add_text(b, "Sec-WebSocket-Version: 13\r\n"); /* RFC 6455 4.4 */
     }
     if (status == 401) {
         hf_buffer_add_text(b, "WWW-Authenticate: Bearer\r\n"); /* RFC 9110 15.5.2 */

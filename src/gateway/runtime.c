@@ -278,21 +278,6 @@ struct hf_route *hf_runtime_route(struct hf_runtime *rt, struct hf_slice path)
 
 /* ---- identity ---------------------------------------------------------------------------------------- */
 
-bool hf_peer_is_unix(const uint8_t peer[16])
-{
-    static const uint8_t none[16];
-    return memcmp(peer, none, sizeof(none)) == 0;
-}
-
-void hf_peer_text(const uint8_t peer[16], char text[46])
-{
-    if (hf_peer_is_unix(peer)) {
-        memcpy(text, "unix", sizeof("unix"));
-    } else {
-        hf_ip_text(peer, text);
-    }
-}
-
 struct hf_identity *hf_identity_new(struct hf_runtime *rt, struct hf_slice subject, struct hf_slice target)
 {
     struct hf_identity *i = calloc(1, sizeof(*i) + subject.len + target.len + 2);

@@ -544,6 +544,13 @@ static size_t take_answer(struct hf_opening *o, struct hf_slice bytes)
     return past + take_refusal(o, &answer, rest);
 }
 
+void hf_opening_connect_failed(struct hf_opening *o, const char *why)
+{
+    o->connect_why = why;
+    mark_failed(o);
+    hf_opening_connect(o);
+}
+
 /* ---- the backend's stream ---------------------------------------------------------------------------------------- */
 
 static void backend_open(void *owner, struct hf_stream *stream)
@@ -595,9 +602,7 @@ static void backend_end(void *owner, struct hf_stream *stream, const struct hf_e
     o->backend = NULL;
     if (o->phase == HF_OPENING_CONNECT) {
         (void)snprintf(o->connect_text, sizeof(o->connect_text), "%s", end->detail);
-        o->connect_why = o->connect_text;
-        mark_failed(o);
-        hf_opening_connect(o);
+        hf_opening_connect_failed(o, o->connect_text);
     } else if (o->phase == HF_OPENING_BODY && o->body_kind == HF_BODY_UNTIL_CLOSE) {
         finish_refusal(o);
     } else {
@@ -623,10 +628,8 @@ static void try_address(struct hf_opening *o)
     if (status == HF_NO_DESCRIPTORS || status == HF_NO_MEMORY) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "the gateway is out of resources", 1);
     } else if (status != HF_OK) {
-        o->connect_why = hf_status_text(status);
         o->backend = NULL;
-        mark_failed(o);
-        hf_opening_connect(o);
+        hf_opening_connect_failed(o, hf_status_text(status));
     }
 }
 
@@ -635,9 +638,7 @@ static void resolved(void *owner, enum hf_status status, const struct hf_address
     struct hf_opening *o = owner;
     o->resolving = 0;
     if (status != HF_OK || count == 0) {
-        o->connect_why = status == HF_NOT_FOUND ? "its name has no address" : "its name could not be looked up";
-        mark_failed(o);
-        hf_opening_connect(o);
+        hf_opening_connect_failed(o, status == HF_NOT_FOUND ? "its name has no address" : "its name could not be looked up");
         return;
     }
     o->address = addresses[(o->tries - 1) % count]; /* another one each try */

@@ -149,6 +149,8 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     worker->index = index;
     loop->user = worker;
     hf_random_init(&worker->random, seed);
+    memcpy(worker->mask_secret, gateway->secret, sizeof(worker->mask_secret));
+    worker->mask_count = (uint64_t)index << 48;
     hf_list_init(&worker->listeners);
     hf_list_init(&worker->openings);
     hf_list_init(&worker->relays);

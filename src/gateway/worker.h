@@ -17,6 +17,7 @@
 #include "gateway/limits.h"
 #include "http/head.h"
 #include "io/io.h"
+#include "policy/access.h"
 #include "policy/heartbeat.h"
 #include "policy/rate_limit.h"
 #include "ws/extension.h"
@@ -122,6 +123,7 @@ struct hf_gateway {
     struct hf_log *log;             /* borrowed */
     struct hf_ledger *ledger;
     struct hf_limits *limits;
+    uint8_t secret[16];             /* random: keys of tables, mask keys */
     _Atomic uint64_t next_id;       /* of connections */
     _Atomic uint64_t endings[HF_CAUSE_COUNT];
     _Atomic bool draining;          /* /readyz says 503 */
@@ -155,6 +157,8 @@ struct hf_worker {
     struct hf_loop *loop;
     unsigned index;
     struct hf_random random;
+    uint8_t mask_secret[16];     /* mask keys are its SipHash of a counter: not to be predicted, RFC 6455 5.3 */
+    uint64_t mask_count;
     struct hf_runtime *runtime;  /* for new connections */
     struct hf_list listeners;
     struct hf_list openings;     /* struct hf_opening */
@@ -225,9 +229,21 @@ struct hf_membership {
 static inline const char *hf_identity_subject(const struct hf_identity *i) { return i->text; }
 static inline const char *hf_identity_target(const struct hf_identity *i) { return i->text + i->subject_len + 1; }
 
-/* The client's address for people and headers: "unix" for a Unix socket's peer. */
-void hf_peer_text(const uint8_t peer[16], char text[46]);
-bool hf_peer_is_unix(const uint8_t peer[16]);
+/* The peer of a Unix socket has no address: all zero. */
+static inline bool hf_peer_is_unix(const uint8_t peer[16])
+{
+    static const uint8_t none[16];
+    return memcmp(peer, none, sizeof(none)) == 0;
+}
+/* The client's address for people: "unix" for a Unix socket's peer. */
+static inline void hf_peer_text(const uint8_t peer[16], char text[46])
+{
+    if (hf_peer_is_unix(peer)) {
+        memcpy(text, "unix", sizeof("unix"));
+    } else {
+        hf_ip_text(peer, text);
+    }
+}
 /* One block with both strings; takes over the runtime's reference. NULL on no memory. */
 struct hf_identity *hf_identity_new(struct hf_runtime *runtime, struct hf_slice subject, struct hf_slice target);
 /* Gives back what it holds in the limits and in its backend's and route's counts. Twice is once. */

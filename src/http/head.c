@@ -217,7 +217,32 @@ static enum hf_head_read read_method(struct reader *r, struct hf_slice *method)
     }
 }
 
-/* RFC 9112 3.2.1 origin-form, and 3.2.4 asterisk-form, which is for OPTIONS only. */
+/* Of "http://" or "https://" at the start of text, or of a part of it while more may come; 0: neither. */
+static size_t scheme_length(struct hf_slice text)
+{
+    static const struct hf_slice schemes[] = {HF_LITERAL("http://"), HF_LITERAL("https://")};
+    for (size_t i = 0; i < 2; i++) {
+        struct hf_slice part = hf_slice_first(schemes[i], text.len);
+        if (hf_slice_eq_nocase(hf_slice_first(text, schemes[i].len), part)) {
+            return schemes[i].len;
+        }
+    }
+    return 0;
+}
+
+/* RFC 9112 3.2.2 absolute-form: the path behind the authority; NULL when it is not there (yet). */
+static const uint8_t *cut_authority(struct reader *r, const uint8_t *start, size_t scheme, struct hf_head *head)
+{
+    struct hf_slice rest = hf_slice_from(hf_slice(start, (size_t)(r->at - start)), scheme);
+    size_t len = hf_slice_find(rest, '/');
+    if (len == 0 || len >= rest.len) {
+        return NULL;
+    }
+    head->authority = hf_slice_first(rest, len);
+    return rest.ptr + len;
+}
+
+/* RFC 9112 3.2.1 origin-form, 3.2.2 absolute-form (which becomes origin-form), and 3.2.4 asterisk-form, which is for OPTIONS only. */
 static enum hf_head_read read_target(struct reader *r, struct hf_head *head)
 {
     const uint8_t *start = r->at;
@@ -228,12 +253,21 @@ static enum hf_head_read read_target(struct reader *r, struct hf_head *head)
     if (*start == ' ') {
         return bad(r, "the request line holds more than one space in a row");
     }
+    head->authority = hf_slice(NULL, 0);
     if (*start == '*' && hf_slice_eq(head->method, HF_LITERAL("OPTIONS"))) {
         r->at++;
     } else if (*start == '/') {
         r->at = skip(r, HF_BYTE_TARGET);
     } else {
-        return bad(r, "the request's target is not a path");
+        r->at = skip(r, HF_BYTE_TARGET);
+        size_t scheme = scheme_length(hf_slice(start, (size_t)(r->at - start)));
+        if (scheme == 0) {
+            return bad(r, "the request's target is not a path");
+        }
+        start = cut_authority(r, start, scheme, head);
+        if (start == NULL) {
+            return r->at == r->end ? starved(r) : bad(r, "the request's target names no path");
+        }
     }
     head->target = hf_slice(start, (size_t)(r->at - start));
     if (r->at < r->end && (*r->at == '\r' || *r->at == '\n')) {

@@ -734,7 +734,7 @@ static void what_is_no_clean_request_is_refused_and_the_connection_ends(void **s
         {"GET /healthz HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400},
         {"GET /healthz HTTP/1.1\nHost: localhost\n\n", 400},
         {"GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n", 400},
-        {"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
+        {"GET http://evil.test/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400},
         {"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nGET /", 400},
         {"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Length: "
          "0\r\n\r\n",

@@ -79,6 +79,22 @@ static void a_handshake_is_read_in_its_parts(void **state)
     assert_null(why);
 }
 
+/* RFC 9112 3.2.2 */
+static void an_absolute_target_is_read_as_its_authority_and_its_path(void **state)
+{
+    static const char *const texts[] = {
+        "GET http://app.example.com:81/ws?x=1 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET HTTPS://app.example.com:81/ws?x=1 HTTP/1.1\r\nHost: h\r\n\r\n",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct hf_head head;
+        struct outcome o = read_bytewise(hf_slice_of(texts[i]), MAX, &head);
+        assert_int_equal(o.read, HF_HEAD_READ);
+        assert_true(hf_slice_eq(head.authority, HF_LITERAL("app.example.com:81")));
+        assert_true(hf_slice_eq(head.target, HF_LITERAL("/ws?x=1")));
+    }
+}
+
 static void every_prefix_of_a_valid_head_wants_more(void **state)
 {
     struct hf_slice text = hf_slice_of(handshake);
@@ -172,7 +188,9 @@ static void heads_that_two_readers_could_read_differently_are_refused(void **sta
         HF_LITERAL("GET /\tHTTP/1.1\r\n\r\n"),
         HF_LITERAL("GET /a b HTTP/1.1\r\n\r\n"),
         /* Targets. */
-        HF_LITERAL("GET http://app.example.com/ HTTP/1.1\r\n\r\n"),
+        HF_LITERAL("GET http://app.example.com HTTP/1.1\r\n\r\n"),
+        HF_LITERAL("GET http:///ws HTTP/1.1\r\n\r\n"),
+        HF_LITERAL("GET ftp://app.example.com/ws HTTP/1.1\r\n\r\n"),
         HF_LITERAL("CONNECT app.example.com:443 HTTP/1.1\r\n\r\n"),
         HF_LITERAL("GET * HTTP/1.1\r\n\r\n"),
         HF_LITERAL("OPTIONS *a HTTP/1.1\r\n\r\n"),
@@ -319,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handshake_is_read_in_its_parts),
+        cmocka_unit_test(an_absolute_target_is_read_as_its_authority_and_its_path),
         cmocka_unit_test(every_prefix_of_a_valid_head_wants_more),
         cmocka_unit_test(what_stands_behind_the_head_is_left_alone),
         cmocka_unit_test(any_byte_in_any_place_is_read_alike_whole_and_in_pieces),
