@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define COUNTS_BYTES false
@@ -417,6 +418,16 @@ static size_t count_descriptors(void)
     return count;
 }
 
+/* What malloc keeps aside for threads counts as in use: it must keep nothing aside, which is said
+ * before a program starts. */
+static void make_bytes_countable(char **argv)
+{
+    if (COUNTS_BYTES && getenv("GLIBC_TUNABLES") == NULL) {
+        setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0", 1);
+        execv("/proc/self/exe", argv);
+    }
+}
+
 static size_t bytes_in_use(void)
 {
     return COUNTS_BYTES ? mallinfo2().uordblks + mallinfo2().hblkhd : 0;
@@ -472,6 +483,7 @@ static void say_counts(const struct result *all)
 
 int main(int argc, char **argv)
 {
+    make_bytes_countable(argv);
     unsigned long long from = 1;
     unsigned long long to = 100;
     bool trace = false;
