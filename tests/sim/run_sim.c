@@ -21,8 +21,7 @@
 #define COUNTS_BYTES true
 #endif
 
-/* ---- what a seed decides
- * --------------------------------------------------------------------------------------- */
+/* ---- what a seed decides --------------------------------------------------------------------- */
 
 struct script {
     struct world *w;
@@ -30,10 +29,15 @@ struct script {
         random; /* apart from the world's, so that the script does not depend on what happens */
     char yaml[2048];
     bool limits_rate;
+    bool tokens;         /* clients come with tokens */
+    bool poor;           /* its networks are mostly bad */
+    unsigned weights[8]; /* of what a peer does, by enum doing */
     unsigned sessions_max;
     hf_time gap; /* mean time between two deeds */
     unsigned deeds;
 };
+
+enum doing { SEND, STREAM, PING, BEAT, PAUSE, CLOSE, MISFORTUNE, RESUME };
 
 static uint64_t draw(struct script *s, uint64_t below)
 {
@@ -59,6 +63,38 @@ static void add(struct script *s, const char *format, ...)
     HF_ASSERT(n >= 0 && (size_t)n < sizeof(s->yaml) - len);
 }
 
+/* Each seed likes other things: some are left out, some come often. */
+static void draw_weights(struct script *s)
+{
+    static const unsigned usual[] = {[SEND] = 55, [STREAM] = 10, [PING] = 10,      [BEAT] = 5,
+                                     [PAUSE] = 8, [CLOSE] = 4,   [MISFORTUNE] = 3, [RESUME] = 4};
+    static const unsigned factors[] = {0, 1, 1, 1, 4};
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        s->weights[i] = usual[i] * factors[draw(s, 5)];
+    }
+    s->weights[SEND] += 10;
+    s->poor = one_in(s, 4);
+}
+
+static void write_token_config(struct script *s)
+{
+    s->tokens = one_in(s, 4);
+    if (s->tokens) {
+        add(s, "auth: jwt\njwt: {keys: [{alg: HS256, env: " WORLD_SECRET "}], leeway: 0}\n");
+    }
+}
+
+static void write_principal_limits(struct script *s)
+{
+    if (s->tokens && one_in(s, 2)) {
+        add(s, ", principal_messages_per_minute: %u", (unsigned)between(s, 30, 2000));
+    }
+    if (s->tokens && one_in(s, 3)) {
+        add(s, ", principal_connections: %u, principal_handshakes_per_second: %u",
+            (unsigned)between(s, 1, 4), (unsigned)between(s, 1, 5));
+    }
+}
+
 static void write_config(struct script *s, size_t backends)
 {
     static const int lowats[] = {0, 4, 16, 128};
@@ -76,6 +112,7 @@ static void write_config(struct script *s, size_t backends)
     if (one_in(s, 3)) {
         add(s, "app_heartbeat: {match: '{\"type\":\"ping\"}', answer: '{\"type\":\"pong\"}'}\n");
     }
+    write_token_config(s);
     s->limits_rate = one_in(s, 3);
     add(s, "limits: {excess_handshakes: %s", one_in(s, 2) ? "delay" : "refuse");
     if (s->limits_rate) {
@@ -92,6 +129,7 @@ static void write_config(struct script *s, size_t backends)
     if (one_in(s, 8)) {
         add(s, ", total_connections: %u", (unsigned)between(s, 2, 6));
     }
+    write_principal_limits(s);
     add(s, "}\n");
 }
 
@@ -99,7 +137,7 @@ static void write_config(struct script *s, size_t backends)
 static struct sim_path draw_path(struct script *s, bool client)
 {
     static const uint64_t widths[] = {0, 20000000, 4000000, 300000};
-    bool poor = one_in(s, 4);
+    bool poor = one_in(s, s->poor ? 2 : 6);
     uint32_t segment = (uint32_t)between(s, 200, 16384);
     return (struct sim_path){
         .latency = (hf_time)between(s, 50, poor ? 150000 : 3000),
@@ -174,6 +212,12 @@ static void deed_connect(struct script *s)
     }
     struct session_options options = {.source = source};
     (void)snprintf(source, sizeof(source), "10.9.0.%u", (unsigned)between(s, 1, 3));
+    char subject[16];
+    if (s->tokens) {
+        (void)snprintf(subject, sizeof(subject), "user-%u", (unsigned)between(s, 1, 3));
+        options.subject = subject;
+        options.token_ms = one_in(s, 3) ? (int64_t)between(s, 2000, 60000) : 0;
+    }
     uint64_t lot = draw(s, 30);
     options.silent = lot == 0;
     options.half = lot == 1;
@@ -259,7 +303,13 @@ static void deed_backend(struct script *s)
 {
     struct world *w = s->w;
     struct backend *b = &w->backends[draw(s, w->options.backends)];
-    switch (draw(s, 8)) {
+    switch (draw(s, 10)) {
+    case 8:
+        world_backend_fate(w, (enum sim_fate)draw(s, 4));
+        break;
+    case 9:
+        world_descriptors(w, draw(s, 6));
+        break;
     case 0:
         if (b->listener != NULL) {
             backend_crash(b);
@@ -271,6 +321,8 @@ static void deed_backend(struct script *s)
         b->mode = one_in(s, 2) ? BACKEND_ACCEPTS : (enum backend_mode)draw(s, 5);
         break;
     default:
+        world_backend_fate(w, SIM_FATE_LISTENERS);
+        sim_descriptors(w->sim, 0);
         b->mode = BACKEND_ACCEPTS;
         b->delay = one_in(s, 2) ? 0 : (hf_time)draw(s, 1000000);
         backend_start(b);
@@ -305,25 +357,57 @@ static void deed_gateway(struct script *s)
     }
 }
 
+static void deed_pings(struct script *s, struct peer *p)
+{
+    uint64_t count = one_in(s, 10) ? 100 : one_in(s, 3) ? 8 : 1;
+    for (uint64_t i = 0; i < count; i++) {
+        peer_ping(p);
+    }
+}
+
+static void do_one(struct script *s, struct peer *p, enum doing doing)
+{
+    switch (doing) {
+    case SEND:
+        deed_send(s, p);
+        break;
+    case STREAM:
+        deed_stream(s, p);
+        break;
+    case PING:
+        deed_pings(s, p);
+        break;
+    case BEAT:
+        peer_beat(p->session->client);
+        break;
+    case PAUSE:
+        peer_pause(p, draw_pause(s));
+        break;
+    case CLOSE:
+        deed_close(s, p);
+        break;
+    case MISFORTUNE:
+        deed_misfortune(s, p);
+        break;
+    case RESUME:
+        peer_resume(p);
+        break;
+    }
+}
+
 static void deed_peer(struct script *s, struct peer *p)
 {
-    uint64_t lot = draw(s, 100);
-    if (lot < 55) {
-        deed_send(s, p);
-    } else if (lot < 65) {
-        deed_stream(s, p);
-    } else if (lot < 75) {
-        peer_ping(p);
-    } else if (lot < 80 && p->is_client) {
-        peer_beat(p);
-    } else if (lot < 88) {
-        peer_pause(p, draw_pause(s));
-    } else if (lot < 93) {
-        deed_close(s, p);
-    } else if (lot < 96) {
-        deed_misfortune(s, p);
-    } else {
-        peer_resume(p);
+    unsigned sum = 0;
+    for (size_t i = 0; i < 8; i++) {
+        sum += s->weights[i];
+    }
+    uint64_t lot = draw(s, sum);
+    for (size_t i = 0; i < 8; i++) {
+        if (lot < s->weights[i]) {
+            do_one(s, p, (enum doing)i);
+            return;
+        }
+        lot -= s->weights[i];
     }
 }
 
@@ -342,9 +426,7 @@ static void deed(struct script *s)
     }
 }
 
-/* ---- one seed
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- one seed -------------------------------------------------------------------------------- */
 
 struct result {
     bool passed;
@@ -370,6 +452,7 @@ static struct result run_seed(uint64_t seed, bool trace)
     struct result result = {.passed = false};
     hf_random_init(&s.random, seed);
     size_t backends = one_in(&s, 3) ? 2 : 1;
+    draw_weights(&s);
     write_config(&s, backends);
     s.sessions_max = (unsigned)between(&s, 1, 16);
     s.deeds = (unsigned)between(&s, 20, 600);
@@ -401,9 +484,7 @@ static struct result run_seed(uint64_t seed, bool trace)
     return result;
 }
 
-/* ---- all of them
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static size_t count_descriptors(void)
 {
@@ -428,6 +509,10 @@ static void make_bytes_countable(char **argv)
     }
 }
 
+/* What a library keeps and replaces may change its place, and there be rounded up differently;
+ * LeakSanitizer sees the rest. */
+#define BYTES_NOISE 64
+
 static size_t bytes_in_use(void)
 {
     return COUNTS_BYTES ? mallinfo2().uordblks + mallinfo2().hblkhd : 0;
@@ -440,7 +525,7 @@ static bool try_seed(uint64_t seed, bool trace, struct result *all)
     size_t bytes = bytes_in_use();
     size_t descriptors = count_descriptors();
     struct result result = run_seed(seed, trace);
-    if (result.passed && bytes_in_use() != bytes) {
+    if (result.passed && bytes_in_use() >= bytes + BYTES_NOISE) {
         result.passed = false;
         (void)snprintf(result.broken, sizeof(result.broken), "%zd bytes are left",
                        (ssize_t)(bytes_in_use() - bytes));
@@ -484,6 +569,7 @@ static void say_counts(const struct result *all)
 int main(int argc, char **argv)
 {
     make_bytes_countable(argv);
+    setenv(WORLD_SECRET, "a secret of the simulated application", 1);
     unsigned long long from = 1;
     unsigned long long to = 100;
     bool trace = false;

@@ -6,8 +6,7 @@
 
 #include "sim_io.h"
 
-/* ---- bytes in a queue
- * --------------------------------------------------------------------------------- */
+/* ---- bytes in a queue ------------------------------------------------------------------------ */
 
 struct bytes {
     uint8_t *data;
@@ -24,8 +23,7 @@ static inline const uint8_t *sim_bytes_at(const struct bytes *b, size_t offset)
     return b->data + b->off + offset;
 }
 
-/* ---- the network
- * --------------------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 struct stream;
 struct loop;
@@ -124,8 +122,7 @@ static inline size_t sim_side_unsent(const struct side *s)
     return s->out.len - (size_t)(s->sent - s->acked);
 }
 
-/* ---- streams and listeners
- * ----------------------------------------------------------------------------- */
+/* ---- streams and listeners ------------------------------------------------------------------- */
 
 enum stream_state {
     STREAM_CONNECTING,
@@ -239,8 +236,7 @@ enum hf_status sim_resolve(struct hf_loop *head, const char *name, hf_resolved *
                            uint64_t *id);
 void sim_resolve_cancel(struct hf_loop *head, uint64_t id);
 
-/* ---- events
- * ---------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* After so much time, to a side of the link. */
 struct event *sim_event(struct sim *sim, hf_time when, enum event_kind kind, struct link *link,

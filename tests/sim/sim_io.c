@@ -8,8 +8,7 @@
 #define START HF_SECONDS(1000)
 #define TURN_COST_MAX 20 /* microseconds of virtual time */
 
-/* ---- the simulator
- * ------------------------------------------------------------------------------------------ */
+/* ---- the simulator --------------------------------------------------------------------------- */
 
 struct sim *sim_new(uint64_t seed)
 {
@@ -95,9 +94,7 @@ void sim_loop_freeze(struct hf_loop *loop, hf_time until)
     loop_of(loop)->frozen = until;
 }
 
-/* ---- a turn
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- a turn ---------------------------------------------------------------------------------- */
 
 static void read_clocks(struct loop *loop)
 {
@@ -240,9 +237,7 @@ bool sim_step(struct sim *sim, hf_time until)
     return true;
 }
 
-/* ---- a loop
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- a loop ---------------------------------------------------------------------------------- */
 
 static void loop_post(struct hf_loop *head, struct hf_task *task)
 {

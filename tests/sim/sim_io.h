@@ -67,8 +67,7 @@ struct hf_loop *sim_loop_new(struct sim *sim);
 struct sim_counts sim_count(const struct sim *sim);
 struct hf_random *sim_random(struct sim *sim);
 
-/* ---- time
- * --------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 hf_time sim_now(const struct sim *sim);
 /* The wall clock jumps by so many milliseconds, for all loops. */
@@ -83,8 +82,7 @@ bool sim_step(struct sim *sim, hf_time until);
 /* A number that all that happened has gone into: two runs of one seed must agree. */
 uint64_t sim_digest(const struct sim *sim);
 
-/* ---- faults
- * -------------------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 /* Descriptors for streams and listeners together; 0: endless. */
 void sim_descriptors(struct sim *sim, size_t max);

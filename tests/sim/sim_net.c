@@ -17,8 +17,7 @@ const struct sim_path sim_calm_path = {
     .segment_max = 64 * 1024,
 };
 
-/* ---- bytes
- * ---------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 void sim_bytes_add(struct bytes *b, const uint8_t *ptr, size_t len)
 {
@@ -56,8 +55,7 @@ void sim_bytes_free(struct bytes *b)
     *b = (struct bytes){0};
 }
 
-/* ---- events: a heap by time
- * ------------------------------------------------------------------------------- */
+/* ---- events: a heap by time ------------------------------------------------------------------ */
 
 static bool before(const struct event *a, const struct event *b)
 {
@@ -126,9 +124,7 @@ void sim_digest_add(struct sim *sim, uint64_t n)
     sim->digest = (sim->digest ^ n) * 0x100000001b3ULL;
 }
 
-/* ---- links
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 struct link *sim_link_new(struct sim *sim, const struct sim_path *path)
 {
@@ -190,9 +186,7 @@ static hf_time ack_arrival(struct link *link)
     return link->sim->now + link->path.latency;
 }
 
-/* ---- giving up
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- giving up ------------------------------------------------------------------------------- */
 
 static hf_time give_up_at(const struct side *s)
 {
@@ -247,9 +241,7 @@ static void on_give_up(struct link *link, unsigned side)
     }
 }
 
-/* ---- sending
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static size_t segment_size(struct link *link, size_t have)
 {
@@ -346,8 +338,7 @@ void sim_side_read(struct link *link, unsigned side)
     }
 }
 
-/* ---- TLS, which is only its time
- * ------------------------------------------------------------------------------------ */
+/* ---- TLS, which is only its time ------------------------------------------------------------- */
 
 static void send_tls_open(struct link *link)
 {
@@ -364,9 +355,7 @@ void sim_side_start_tls(struct link *link, unsigned side)
     }
 }
 
-/* ---- connecting
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 void sim_link_connect(struct link *link, enum sim_fate fate)
 {
@@ -443,9 +432,7 @@ void sim_link_refuse_waiting(struct link *link)
     sim_side_close(link, 1, true);
 }
 
-/* ---- what arrives
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- what arrives ---------------------------------------------------------------------------- */
 
 static void on_segment(struct link *link, unsigned side, size_t len)
 {
@@ -561,9 +548,7 @@ void sim_events_deliver(struct sim *sim)
     }
 }
 
-/* ---- faults
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static struct link *link_of(struct hf_stream *stream)
 {

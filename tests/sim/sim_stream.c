@@ -14,8 +14,7 @@ static struct side *side_of(const struct stream *s)
     return &s->link->side[s->side];
 }
 
-/* ---- lists and life
- * -------------------------------------------------------------------------------------- */
+/* ---- lists and life -------------------------------------------------------------------------- */
 
 static void move_to(struct stream *s, struct hf_list *list)
 {
@@ -74,9 +73,7 @@ void sim_stream_kill(struct stream *s, bool abort)
     sim_side_close(link, s->side, abort);
 }
 
-/* ---- ends
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 /* HF_END_KINDS: none is due. */
 static enum hf_end_kind end_due(const struct stream *s)
@@ -126,9 +123,7 @@ static void report_end(struct stream *s)
     }
 }
 
-/* ---- reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* Takes up to room bytes from the kernel's side behind what is unread. */
 static size_t receive(struct stream *s)
@@ -195,9 +190,7 @@ static void read_on(struct stream *s)
     }
 }
 
-/* ---- opening
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static void report_open(struct stream *s)
 {
@@ -243,9 +236,7 @@ static bool open_on(struct stream *s)
     return s->state == STREAM_OPEN || s->state == STREAM_ENDED;
 }
 
-/* ---- writing
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static bool can_send(const struct stream *s)
 {
@@ -306,9 +297,7 @@ void sim_stream_serve(struct stream *s)
     }
 }
 
-/* ---- operations
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static struct stream *from(struct hf_stream *stream)
 {
@@ -469,9 +458,7 @@ enum hf_status sim_adopt(struct hf_loop *head, struct hf_parcel *parcel,
     return HF_OK;
 }
 
-/* ---- connecting
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static bool no_descriptor(const struct sim *sim)
 {
@@ -526,9 +513,7 @@ enum hf_status sim_connect(struct hf_loop *head, const struct hf_connect *how,
     return HF_OK;
 }
 
-/* ---- listeners
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- listeners ------------------------------------------------------------------------------- */
 
 static bool listens_at(const struct hf_address *l, const struct hf_address *to)
 {
@@ -661,9 +646,7 @@ void sim_listener_serve(struct hf_listener *l)
     }
 }
 
-/* ---- names
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 #define NAME_ADDRESSES_MAX 4
 

@@ -8,9 +8,7 @@
 
 #include <stdlib.h>
 
-/* ---- telling
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 #define DOOR "listen: 10.0.0.1:80\nupstream: http://10.1.0.1:9000\n"
 #define TWO_BACKENDS                                                                               \
@@ -116,9 +114,7 @@ static bool frame_is_open(struct world *w, const struct session *s)
     return r != NULL && !hf_leg_at_boundary(&r->backend);
 }
 
-/* ---- closing
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void a_close_of_the_client_waits_for_the_end_of_the_frame_it_is_being_sent(void **state)
 {
@@ -174,8 +170,24 @@ static void a_peer_that_never_answers_a_close_is_waited_for_2_seconds(void **sta
     finish(w);
 }
 
-/* ---- ends without a Close
- * --------------------------------------------------------------------------------------------- */
+static void a_slow_client_still_gets_what_was_sent_to_it_before_a_close(void **state)
+{
+    struct world *w = begin(DOOR QUIET, 1);
+    narrow_client(w, 10000);
+    w->client_path.send_buffer = 200000;
+    struct session *s = come(w, NULL);
+    for (int i = 0; i < 5; i++) {
+        peer_send(s->backend, HF_OP_BINARY, 10000, 1);
+    }
+    peer_close(s->backend, 3001, "done");
+    UNTIL(w, hf_gateway_is_idle(w->gateway), HF_MS(2500)); /* it does not wait */
+    assert_true(s->client->got < 5);
+    UNTIL(w, s->client->close_got == 3001, HF_SECONDS(10));
+    assert_int_equal(s->client->got, 5);
+    finish(w);
+}
+
+/* ---- ends without a Close -------------------------------------------------------------------- */
 
 static void a_backend_that_dies_loses_nothing_that_it_has_sent_whole_to_a_slow_client(void **state)
 {
@@ -221,9 +233,7 @@ static void a_client_that_is_reset_is_told_to_the_backend_as_1001(void **state)
     finish(w);
 }
 
-/* ---- control frames
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- control frames -------------------------------------------------------------------------- */
 
 static void a_ping_while_a_long_frame_is_open_is_answered_behind_the_frame(void **state)
 {
@@ -281,9 +291,7 @@ static void an_application_heartbeat_is_answered_between_two_messages_of_the_bac
     finish(w);
 }
 
-/* ---- time
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void a_client_that_takes_nothing_is_ended_after_send_timeout(void **state)
 {
@@ -388,9 +396,7 @@ static void a_wall_clock_that_jumps_over_a_tokens_end_is_noticed_within_a_minute
     finish(w);
 }
 
-/* ---- limits
- * -------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void a_delaying_limit_holds_messages_and_releases_them_in_time(void **state)
 {
@@ -462,9 +468,7 @@ static void a_connection_beyond_the_limit_of_an_address_is_refused_with_429(void
     finish(w);
 }
 
-/* ---- backends
- * ----------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- backends -------------------------------------------------------------------------------- */
 
 static void a_refusal_of_the_backend_reaches_the_client_as_it_is(void **state)
 {
@@ -499,9 +503,7 @@ static void a_backend_that_never_answers_is_given_up_with_504(void **state)
     finish(w);
 }
 
-/* ---- operation
- * ------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- operation ------------------------------------------------------------------------------- */
 
 static void a_drain_says_goodbye_to_everybody_within_its_spread(void **state)
 {
@@ -571,6 +573,7 @@ int main(void)
         cmocka_unit_test(when_both_close_at_once_each_is_answered_and_one_ending_is_recorded),
         cmocka_unit_test(a_close_without_a_code_is_carried_as_an_empty_one),
         cmocka_unit_test(a_peer_that_never_answers_a_close_is_waited_for_2_seconds),
+        cmocka_unit_test(a_slow_client_still_gets_what_was_sent_to_it_before_a_close),
         cmocka_unit_test(a_backend_that_dies_loses_nothing_that_it_has_sent_whole_to_a_slow_client),
         cmocka_unit_test(a_frame_that_can_never_be_whole_ends_with_the_stream_and_no_close),
         cmocka_unit_test(a_client_that_is_reset_is_told_to_the_backend_as_1001),

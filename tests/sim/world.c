@@ -13,9 +13,7 @@
 #define BIT(cause) ((uint64_t)1 << (cause))
 _Static_assert(HF_CAUSE_COUNT <= 64, "causes are bits of 64");
 
-/* ---- the story
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the story ------------------------------------------------------------------------------- */
 
 void world_say(struct world *w, const char *format, ...)
 {
@@ -47,9 +45,7 @@ void world_break(struct world *w, const char *format, ...)
     world_say(w, "BROKEN: %s", w->broken);
 }
 
-/* ---- making
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 /* The gateway's connects go to backends, all others to the gateway. */
 static enum sim_fate shape(void *context, const struct hf_address *from,
@@ -58,7 +54,7 @@ static enum sim_fate shape(void *context, const struct hf_address *from,
     struct world *w = context;
     bool to_door = to->u.v4.sin_addr.s_addr == w->door.u.v4.sin_addr.s_addr;
     *path = to_door ? w->client_path : w->backend_path;
-    return SIM_FATE_LISTENERS;
+    return to_door ? SIM_FATE_LISTENERS : w->backend_fate;
 }
 
 static struct hf_config *parse(const char *yaml)
@@ -85,6 +81,8 @@ static void read_rules(struct world *w)
         .messages_per_minute = r->limits.dry_run ? 0 : limit,
         .messages_burst = burst,
         .address_connections = r->limits.dry_run ? 0 : r->limits.address_connections,
+        .principal_per_minute = r->limits.dry_run ? 0 : r->limits.principal_messages_per_minute,
+        .principal_connections = r->limits.dry_run ? 0 : r->limits.principal_connections,
         .beat = r->app_heartbeat.match,
         .beat_answer = r->app_heartbeat.answer,
         .client_interval = r->heartbeat.client_interval,
@@ -176,18 +174,22 @@ void world_free(struct world *w)
     free(w);
 }
 
-/* ---- looking into the gateway
- * ------------------------------------------------------------------------------------------ */
+/* ---- looking into the gateway ---------------------------------------------------------------- */
+
+/* The session that a redacted target names; 0: none. */
+static unsigned id_of_target(const char *target)
+{
+    const char *at = strstr(target, "?c=");
+    return at == NULL ? 0 : (unsigned)strtoul(at + 3, NULL, 10);
+}
 
 struct hf_relay *world_relay(struct world *w, const struct session *s)
 {
-    char target[40];
-    (void)snprintf(target, sizeof(target), "/ws/?c=%u", s->id);
     for (size_t i = 0; i < w->gateway->worker_count; i++) {
         struct hf_list *head = &w->gateway->workers[i]->relays;
         for (struct hf_list *n = head->next; n != head; n = n->next) {
             struct hf_relay *r = HF_CONTAINER(n, struct hf_relay, node);
-            if (strcmp(hf_identity_target(r->identity), target) == 0) {
+            if (id_of_target(hf_identity_target(r->identity)) == s->id) {
                 return r;
             }
         }
@@ -261,9 +263,8 @@ static void say_records(struct world *w)
             (void)snprintf(one, sizeof(one), "%.*s", (int)(end == NULL ? 0 : end - line), line);
             json_text(one, "cause", cause, sizeof(cause));
             json_text(one, "path", path, sizeof(path));
-            const char *id = strstr(path, "c=");
             if (cause[0] != '\0') {
-                world_say(w, "the ending of %s is %s, code %lld", id == NULL ? "?" : id + 2, cause,
+                world_say(w, "the ending of %u is %s, code %lld", id_of_target(path), cause,
                           (long long)json_number(one, "code"));
             }
         }
@@ -272,9 +273,7 @@ static void say_records(struct world *w)
     w->records_seen = count;
 }
 
-/* ---- what must hold always
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- what must hold always ------------------------------------------------------------------- */
 
 /* A leg that is dark is given up in time. One that the gateway does not read is not judged. */
 static void check_dark(struct world *w, const struct session *s, struct peer *p)
@@ -302,21 +301,52 @@ static void check_dark(struct world *w, const struct session *s, struct peer *p)
     }
 }
 
-static void check_address_limit(struct world *w)
+static bool same_source(const struct session *a, const struct session *b)
 {
-    for (struct hf_list *n = w->sessions.next;
-         w->rules.address_connections > 0 && n != &w->sessions; n = n->next) {
-        const struct session *s = HF_CONTAINER(n, struct session, node);
-        uint32_t open = 0;
-        for (struct hf_list *m = w->sessions.next; m != &w->sessions; m = m->next) {
-            const struct session *other = HF_CONTAINER(m, struct session, node);
-            open += other->source.u.v4.sin_addr.s_addr == s->source.u.v4.sin_addr.s_addr &&
-                    world_relay(w, other) != NULL;
-        }
-        if (open > w->rules.address_connections) {
-            world_break(w, "%u connections are open from one address, and the limit is %u", open,
-                        w->rules.address_connections);
-        }
+    return a->source.u.v4.sin_addr.s_addr == b->source.u.v4.sin_addr.s_addr;
+}
+
+static bool same_principal(const struct session *a, const struct session *b)
+{
+    return a->subject[0] != '\0' && strcmp(a->subject, b->subject) == 0;
+}
+
+/* No address and no principal has more open than it may. */
+static void check_connections(struct world *w, const struct session *s)
+{
+    uint32_t of_source = 0;
+    uint32_t of_principal = 0;
+    for (struct hf_list *n = w->sessions.next; n != &w->sessions; n = n->next) {
+        const struct session *other = HF_CONTAINER(n, struct session, node);
+        bool open = world_relay(w, other) != NULL;
+        of_source += open && same_source(s, other);
+        of_principal += open && same_principal(s, other);
+    }
+    if (w->rules.address_connections > 0 && of_source > w->rules.address_connections) {
+        world_break(w, "%u connections are open from one address, and the limit is %u", of_source,
+                    w->rules.address_connections);
+    }
+    if (w->rules.principal_connections > 0 && of_principal > w->rules.principal_connections) {
+        world_break(w, "%u connections are open for one principal, and the limit is %u",
+                    of_principal, w->rules.principal_connections);
+    }
+}
+
+/* All its connections together bring no more messages to the backends than the principal may send.
+ */
+static void check_principal_rate(struct world *w, const struct session *s)
+{
+    uint64_t limit = w->rules.principal_per_minute;
+    uint64_t got = 0;
+    for (struct hf_list *n = w->peers.next; n != &w->peers; n = n->next) {
+        const struct peer *p = HF_CONTAINER(n, struct peer, node);
+        got += !p->is_client && p->session != NULL && same_principal(s, p->session) ? p->got : 0;
+    }
+    uint64_t most = (limit < 100 ? limit : 100) +
+                    (uint64_t)(sim_now(w->sim) - w->began) * limit / HF_SECONDS(60);
+    if (limit > 0 && got > most) {
+        world_break(w, "the connections of %s brought %llu messages, and the limit permits %llu",
+                    s->subject, (unsigned long long)got, (unsigned long long)most);
     }
 }
 
@@ -333,13 +363,12 @@ static void check(struct world *w)
         if (s->backend != NULL) {
             check_dark(w, s, s->backend);
         }
+        check_connections(w, s);
+        check_principal_rate(w, s);
     }
-    check_address_limit(w);
 }
 
-/* ---- time
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 bool world_until(struct world *w, bool (*holds)(void *context), void *context, hf_time patience)
 {
@@ -362,9 +391,7 @@ bool world_run(struct world *w, hf_time duration)
     return world_until(w, NULL, NULL, duration);
 }
 
-/* ---- deeds
- * ------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- deeds ----------------------------------------------------------------------------------- */
 
 void world_drain(struct world *w, hf_time spread)
 {
@@ -388,17 +415,44 @@ void world_reload(struct world *w, const char *yaml)
     hf_config_unref(config);
 }
 
-/* ---- the books
- * --------------------------------------------------------------------------------------------------------------------------
- */
-
-static struct session *session_of_path(struct world *w, const char *path)
+/* What a client that is or comes in its handshake may meet from now on. */
+static void may_in_handshakes(struct world *w, uint64_t causes)
 {
     for (struct hf_list *n = w->sessions.next; n != &w->sessions; n = n->next) {
         struct session *s = HF_CONTAINER(n, struct session, node);
-        char target[40];
-        (void)snprintf(target, sizeof(target), "/ws/?c=%u", s->id);
-        if (strcmp(target, path) == 0) {
+        s->may |= s->status == 0 ? causes : 0;
+    }
+    w->newcomers |= causes;
+}
+
+void world_backend_fate(struct world *w, enum sim_fate fate)
+{
+    static const char *const texts[] = {"work", "are refused", "find no route", "are swallowed"};
+    world_say(w, "connects to backends %s from now on", texts[fate]);
+    w->backend_fate = fate;
+    if (fate != SIM_FATE_LISTENERS) {
+        may_in_handshakes(w, BIT(HF_CAUSE_BACKEND_UNREACHABLE));
+    }
+}
+
+void world_descriptors(struct world *w, size_t more)
+{
+    struct sim_counts counts = sim_count(w->sim);
+    world_say(w, "there are descriptors for %zu more", more);
+    sim_descriptors(w->sim, counts.streams + counts.listeners + more);
+    /* The models take theirs from the same store: a backend may be unable to accept. */
+    may_in_handshakes(w, BIT(HF_CAUSE_OUT_OF_RESOURCES) | BIT(HF_CAUSE_BACKEND_SLOW) |
+                             BIT(HF_CAUSE_BACKEND_UNREACHABLE));
+}
+
+/* ---- the books ------------------------------------------------------------------------------- */
+
+static struct session *session_of_path(struct world *w, const char *path)
+{
+    unsigned id = id_of_target(path);
+    for (struct hf_list *n = w->sessions.next; n != &w->sessions; n = n->next) {
+        struct session *s = HF_CONTAINER(n, struct session, node);
+        if (s->id == id) {
             return s;
         }
     }
@@ -594,31 +648,35 @@ static void check_session(struct session *s)
     check_ending(s);
 }
 
-/* ---- rest
- * -----------------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- rest ------------------------------------------------------------------------------------ */
 
 static bool is_idle(void *context)
 {
     return hf_gateway_is_idle(((struct world *)context)->gateway);
 }
 
-static void check_limits_empty(struct world *w)
+static void check_limit_empty(struct world *w, enum hf_limit_kind kind, struct hf_slice key)
 {
     struct hf_limits *limits = w->gateway->limits;
-    const char *path = w->config->routes[0].path;
+    struct hf_limit_entry *e =
+        hf_limits_get(limits, kind, hf_slice_of(w->config->routes[0].path), key);
+    if (e->refs != 1 || e->connections != 0) {
+        world_break(w, "a limit counts %u connections and %u holders, and nothing is open",
+                    e->connections, e->refs - 1);
+    }
+    hf_limits_put(limits, e, w->loops[0]->now);
+}
+
+static void check_limits_empty(struct world *w)
+{
     for (struct hf_list *n = w->sessions.next; n != &w->sessions; n = n->next) {
         const struct session *s = HF_CONTAINER(n, struct session, node);
         uint8_t key[16] = {[10] = 0xff, [11] = 0xff};
         memcpy(key + 12, &s->source.u.v4.sin_addr, 4);
-        struct hf_limit_entry *e =
-            hf_limits_get(limits, HF_LIMIT_ADDRESS, hf_slice_of(path), hf_slice(key, sizeof(key)));
-        if (e->refs != 1 || e->connections != 0) {
-            world_break(w, "an address counts %u connections and %u holders, and nothing is open",
-                        e->connections, e->refs - 1);
-        }
-        hf_limits_put(limits, e, w->loops[0]->now);
+        check_limit_empty(w, HF_LIMIT_ADDRESS, hf_slice(key, sizeof(key)));
+        check_limit_empty(w, HF_LIMIT_PRINCIPAL, hf_slice_of(s->subject));
     }
+    check_limit_empty(w, HF_LIMIT_ROUTE, hf_slice(NULL, 0));
 }
 
 static void check_nothing_left(struct world *w)
@@ -655,6 +713,7 @@ static void check_nothing_left(struct world *w)
 bool world_finish(struct world *w)
 {
     w->always |= BIT(HF_CAUSE_STOP);
+    sim_descriptors(w->sim, 0);
     for (struct hf_list *n = w->sessions.next; n != &w->sessions; n = n->next) {
         struct session *s = HF_CONTAINER(n, struct session, node);
         peer_resume(s->client);

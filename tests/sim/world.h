@@ -20,8 +20,7 @@
 struct world;
 struct session;
 
-/* ---- peers: what speaks WebSocket at either end
- * -------------------------------------------------------------- */
+/* ---- peers: what speaks WebSocket at either end ---------------------------------------------- */
 
 enum peer_state {
     PEER_NONE,      /* not there yet */
@@ -75,6 +74,7 @@ struct session {
     unsigned id;
     struct world *world;
     struct hf_address source;
+    char subject[16]; /* "": none */
     struct peer *client;
     struct peer *backend; /* NULL until its request came */
     uint64_t may;         /* bits by enum hf_cause: endings that what happened explains */
@@ -101,9 +101,7 @@ struct backend {
     hf_time delay; /* of its answers */
 };
 
-/* ---- the world
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 struct world_options {
     uint64_t seed;
@@ -120,6 +118,8 @@ struct world_rules {
     uint32_t messages_per_minute;
     uint32_t messages_burst;
     uint32_t address_connections;
+    uint32_t principal_per_minute;
+    uint32_t principal_connections;
     const char *beat, *beat_answer; /* application heartbeat, answered at the edge */
     hf_time client_interval, client_timeout, backend_interval, backend_timeout, send_timeout;
 };
@@ -139,12 +139,14 @@ struct world {
     struct hf_list peers;
     struct backend backends[WORLD_BACKENDS_MAX];
     struct sim_path client_path, backend_path; /* of connections made next */
+    enum sim_fate backend_fate;                /* of the gateway's connects */
     unsigned session_count;
     uint64_t records_seen;
     hf_time began;
     hf_time next_check;
     bool draining;
-    uint64_t always; /* causes that anything may have now, such as a drain */
+    uint64_t newcomers; /* causes that whoever comes may meet in its handshake */
+    uint64_t always;    /* causes that anything may have now, such as a drain */
     struct hf_buffer trace;
     uint64_t endings[HF_CAUSE_COUNT]; /* of sessions, at the end */
     uint64_t farewells, deliveries;   /* Closes and completenesses that could be demanded */
@@ -168,16 +170,19 @@ void world_break(struct world *w, const char *format, ...) HF_PRINTF(2, 3);
 struct hf_relay;
 struct hf_relay *world_relay(struct world *w, const struct session *s);
 
-/* ---- deeds
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- deeds ----------------------------------------------------------------------------------- */
+
+/* The environment variable that holds the secret of the tokens, for jwt.keys. */
+#define WORLD_SECRET "SIM_TOKEN_SECRET"
 
 /* How a client comes. */
 struct session_options {
-    const char *source; /* address; NULL: 10.9.0.1 */
-    bool silent;        /* connects and sends nothing */
-    bool half;          /* sends half of its request */
-    bool garbage;       /* sends no HTTP */
+    const char *source;  /* address; NULL: 10.9.0.1 */
+    const char *subject; /* comes with a token of this principal; NULL: with none */
+    int64_t token_ms;    /* for so long the token is good; 0: for ever */
+    bool silent;         /* connects and sends nothing */
+    bool half;           /* sends half of its request */
+    bool garbage;        /* sends no HTTP */
 };
 struct session *session_open(struct world *w, const struct session_options *options);
 bool peer_is_open(const struct peer *p);
@@ -202,6 +207,10 @@ void peer_lighten(struct peer *p);
 void peer_violate(struct peer *p, uint64_t size);
 void backend_crash(struct backend *b);
 void backend_start(struct backend *b);
+/* The gateway's connects fare so from now on. */
+void world_backend_fate(struct world *w, enum sim_fate fate);
+/* So many streams and listeners can still be opened, by the gateway and the models together. */
+void world_descriptors(struct world *w, size_t more);
 void world_drain(struct world *w, hf_time spread);
 void world_reload(struct world *w, const char *yaml);
 
