@@ -5,6 +5,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
+SEEDS ?= 1:20000
 MESON_FLAGS ?= -Dbuildtype=release
 
 .PHONY: help build demo test bench fuzz swarm soak lint install clean deps
@@ -37,8 +38,10 @@ fuzz: ## run libFuzzer for FUZZ_SECONDS (600)
 	@tools/install-deps build test
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
-swarm: ## not there yet: thousands of seeds of the simulator
-	@echo 'make swarm: not there yet; `tests/run sim` runs the simulator with its own seeds' >&2; exit 1
+swarm: build ## run the simulator from the seeds SEEDS (1:20000)
+	@tools/install-deps build test
+	@ninja -C $(BUILD) tests/sim/sim_swarm
+	@$(BUILD)/tests/sim/sim_swarm --seeds $(SEEDS)
 
 soak: ## not there yet: hours of load
 	@echo 'make soak: not there yet; bench/load.c can hold connections for as long as it is told' >&2; exit 1
