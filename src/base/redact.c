@@ -112,7 +112,35 @@ static size_t pair_len(struct hf_slice s)
     return end < s.len ? end + 1 : end;
 }
 
+static bool is_named(struct hf_slice name, const char *wanted)
+{
+    struct hf_slice left = hf_slice_of(wanted);
+    while (name.len > 0 && left.len > 0) {
+        uint8_t c = next_decoded(&name);
+        if (!hf_slice_eq_nocase(hf_slice(&c, 1), hf_slice_first(left, 1))) {
+            return false;
+        }
+        left = hf_slice_from(left, 1);
+    }
+    return name.len == 0 && left.len == 0;
+}
+
+static bool is_secret(struct hf_slice name, const char *const *further)
+{
+    for (size_t i = 0; further != NULL && further[i] != NULL; i++) {
+        if (is_named(name, further[i])) {
+            return true;
+        }
+    }
+    return is_secret_name(name);
+}
+
 void hf_redact_target(struct hf_slice target, struct hf_buffer *out)
+{
+    hf_redact_target_and(target, NULL, out);
+}
+
+void hf_redact_target_and(struct hf_slice target, const char *const *further, struct hf_buffer *out)
 {
     size_t copied = 0;
     size_t at = hf_slice_find(target, '?') + 1;
@@ -120,7 +148,7 @@ void hf_redact_target(struct hf_slice target, struct hf_buffer *out)
         struct hf_slice rest = hf_slice_from(target, at);
         size_t name = name_len(rest);
         if (name < rest.len && rest.ptr[name] == '=' &&
-            is_secret_name(hf_slice_first(rest, name))) {
+            is_secret(hf_slice_first(rest, name), further)) {
             at += name + 1;
             size_t secret = secret_len(hf_slice_from(target, at));
             if (secret > 0) {

@@ -215,6 +215,7 @@ struct hf_ending {
                            * 0: it never was open */
     uint16_t code_in;     /* of the first Close that came to the gateway, from either leg; 0: none came */
     uint16_t code_out;    /* of the first Close that the gateway sent, on either leg; 0: it sent none */
+    bool open;            /* the WebSocket was open: tells the phase of a cause that ends connections in any */
     uint16_t http;        /* status of the answer to the handshake when it was refused; 0: none was sent */
     char reason[124];     /* a Close's reason or what was wrong; NUL at the end, always; may be a stranger's text */
     int error;            /* errno of the leg at fault; 0: none */

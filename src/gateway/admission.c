@@ -51,23 +51,47 @@ static bool member_address(struct hf_slice member, bool forwarded, uint8_t addre
     return false;
 }
 
-/* Walks the list of proxies from the nearest: the first address that is not trusted is the client's. */
+/* The members of all header lines of that name, the nearest hop last; commas in quotes part those of X-Forwarded-For too, which
+ * knows no quotes. */
 #define HOPS_MAX 64
-static bool client_of_list(const struct hf_opening *o, const char *name, uint8_t address[16])
+struct hops {
+    struct hf_slice list[HOPS_MAX]; /* the newest HOPS_MAX, in a ring */
+    size_t count;
+};
+
+static void add_hop(struct hops *hops, struct hf_slice member)
 {
-    bool forwarded = name[0] == 'F';
-    struct hf_slice hops[HOPS_MAX];
+    hops->list[hops->count % HOPS_MAX] = hf_slice_trim(member);
+    hops->count++;
+}
+
+static void collect_hops(const struct hf_opening *o, const char *name, bool forwarded, struct hops *hops)
+{
     struct hf_slice member;
     uint32_t cursor = 0;
-    size_t count = 0;
-    while (hf_head_next_member(o->head, name, &cursor, &member)) {
-        hops[count % HOPS_MAX] = member;
-        count++;
+    hops->count = 0;
+    while (forwarded && hf_head_next_member(o->head, name, &cursor, &member)) {
+        add_hop(hops, member);
     }
+    for (size_t i = 0; !forwarded && i < o->head->count; i++) {
+        struct hf_slice rest = o->head->headers[i].value;
+        if (hf_slice_eq_nocase(o->head->headers[i].name, hf_slice_of(name))) {
+            while (hf_slice_next(&rest, ',', &member)) {
+                add_hop(hops, member);
+            }
+        }
+    }
+}
+
+/* Walks the list of proxies from the nearest: the first address that is not trusted is the client's. */
+static bool client_of_list(const struct hf_opening *o, const char *name, bool forwarded, uint8_t address[16])
+{
+    struct hops hops;
     bool found = false;
-    for (size_t i = 0; i < count && i < HOPS_MAX; i++) {
+    collect_hops(o, name, forwarded, &hops);
+    for (size_t i = 0; i < hops.count && i < HOPS_MAX; i++) {
         uint8_t hop[16];
-        if (!member_address(hops[(count - 1 - i) % HOPS_MAX], forwarded, hop)) {
+        if (!member_address(hops.list[(hops.count - 1 - i) % HOPS_MAX], forwarded, hop)) {
             break;
         }
         memcpy(address, hop, sizeof(hop));
@@ -79,16 +103,24 @@ static bool client_of_list(const struct hf_opening *o, const char *name, uint8_t
     return found;
 }
 
-/* Headers that name the client are believed from trusted addresses only. */
+/* Headers that name the client are believed from trusted addresses only, and only the first kind that is there: a broken one must
+ * not open the way to one that the proxy in front let pass. */
 static void believe_proxies(struct hf_opening *o)
 {
     uint8_t address[16];
-    const struct hf_slice *cf;
+    bool named = false;
     if (o->runtime->config->trusted_proxy_count == 0 || !hf_opening_trusts(o, o->peer)) {
         return;
     }
-    if (client_of_list(o, "X-Forwarded-For", address) || client_of_list(o, "Forwarded", address) ||
-        ((cf = hf_head_find(o->head, "CF-Connecting-IP")) != NULL && hf_ip_parse(*cf, address))) {
+    o->front_trusted = true;
+    if (hf_head_count(o->head, "X-Forwarded-For") > 0) {
+        named = client_of_list(o, "X-Forwarded-For", false, address);
+    } else if (hf_head_count(o->head, "Forwarded") > 0) {
+        named = client_of_list(o, "Forwarded", true, address);
+    } else if (hf_head_count(o->head, "CF-Connecting-IP") == 1) {
+        named = hf_ip_parse(*hf_head_find(o->head, "CF-Connecting-IP"), address);
+    }
+    if (named) {
         memcpy(o->front, o->peer, sizeof(o->front));
         memcpy(o->peer, address, sizeof(address));
         o->peer_port = 0;
@@ -139,6 +171,80 @@ static bool check_upgrade(struct hf_opening *o)
     return true;
 }
 
+static bool same_list(const struct hf_string_list *a, const struct hf_string_list *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    }
+    return same;
+}
+
+static bool same_text(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
+
+/* Both routes let in the same people. */
+static bool same_access(const struct hf_route_config *a, const struct hf_route_config *b)
+{
+    return a->auth.kind == b->auth.kind && same_list(&a->hosts, &b->hosts) && same_list(&a->origins, &b->origins) &&
+           (a->auth.kind != HF_AUTH_JWT ||
+            (a->jwt.key_count == b->jwt.key_count && same_text(a->jwt.jwks, b->jwt.jwks) &&
+             same_text(a->jwt.issuer, b->jwt.issuer) && same_list(&a->jwt.audience, &b->jwt.audience))) &&
+           (a->auth.kind != HF_AUTH_CALLOUT || same_text(a->callout.url, b->callout.url));
+}
+
+/* The path as careless servers read it: lower case, no empty segments, nothing behind a ';', no dots or spaces at a segment's end. */
+static void fold_path(struct hf_slice path, struct hf_buffer *out)
+{
+    struct hf_slice segment;
+    while (hf_slice_next(&path, '/', &segment)) {
+        segment = hf_slice_first(segment, hf_slice_find(segment, ';'));
+        size_t coded = hf_slice_search(segment, HF_LITERAL("%3"));
+        segment = hf_slice_first(segment, coded); /* %3B is the only one of them that a fold could matter for */
+        while (segment.len > 0 && (segment.ptr[segment.len - 1] == '.' || segment.ptr[segment.len - 1] == ' ')) {
+            segment.len--;
+        }
+        if (segment.len >= 3 && hf_slice_eq(hf_slice_from(segment, segment.len - 3), HF_LITERAL("%20"))) {
+            segment.len -= 3;
+        }
+        if (segment.len == 0) {
+            continue;
+        }
+        hf_buffer_add_byte(out, '/');
+        for (size_t i = 0; i < segment.len; i++) {
+            uint8_t c = segment.ptr[i];
+            hf_buffer_add_byte(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c);
+        }
+    }
+    hf_buffer_add_byte(out, '/');
+}
+
+/* A backend that reads paths carelessly would serve what another route guards: such a spelling is refused. */
+static bool is_ambiguous(struct hf_opening *o, const struct hf_route *route)
+{
+    struct hf_buffer folded;
+    struct hf_buffer prefix;
+    bool ambiguous = false;
+    if (o->runtime->config->route_count < 2) {
+        return false;
+    }
+    hf_buffer_init(&folded, &hf_heap, o->path.max * 2);
+    hf_buffer_init(&prefix, &hf_heap, o->path.max * 2);
+    fold_path(hf_buffer_slice(&o->path), &folded);
+    for (size_t i = 0; i < o->runtime->config->route_count && !ambiguous; i++) {
+        const struct hf_route *other = &o->runtime->routes[i];
+        hf_buffer_clear(&prefix);
+        fold_path(hf_slice_of(other->config->path), &prefix);
+        if (hf_slice_starts(hf_buffer_slice(&folded), hf_buffer_slice(&prefix))) {
+            ambiguous = other != route && !same_access(other->config, route->config);
+            break; /* longest first */
+        }
+    }
+    ambiguous = ambiguous || folded.failed || prefix.failed;
+    hf_buffer_reset(&folded);
+    hf_buffer_reset(&prefix);
+    return ambiguous;
+}
+
 static struct hf_route *find_route(struct hf_opening *o)
 {
     struct hf_slice path;
@@ -152,6 +258,9 @@ static struct hf_route *find_route(struct hf_opening *o)
     struct hf_route *route = hf_runtime_route(o->runtime, hf_buffer_slice(&o->path));
     if (route == NULL) {
         (void)no(o, HF_CAUSE_NO_ROUTE, 404, "no route of the gateway takes this path");
+    } else if (is_ambiguous(o, route)) {
+        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "the path can be read in two ways, for which different rules hold");
+        route = NULL;
     }
     return route;
 }
@@ -160,7 +269,15 @@ static bool make_identity(struct hf_opening *o, struct hf_route *route)
 {
     struct hf_buffer target;
     hf_buffer_init(&target, &hf_heap, o->runtime->config->head_max * 2);
-    hf_redact_target(o->head->target, &target);
+    const char *further[3] = {0};
+    size_t names = 0;
+    if (route->config->auth.kind == HF_AUTH_JWT) {
+        further[names++] = route->config->jwt.query;
+    }
+    if (route->config->balance == HF_BALANCE_QUERY) {
+        further[names] = route->config->balance_key;
+    }
+    hf_redact_target_and(o->head->target, further, &target);
     o->identity = hf_identity_new(o->runtime, hf_slice(NULL, 0), hf_slice_first(hf_buffer_slice(&target), 512));
     hf_buffer_reset(&target);
     if (o->identity == NULL) {
@@ -364,7 +481,6 @@ static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
     hf_buffer_clear(&o->protocols);
     while (hf_head_next_member(o->head, "Sec-WebSocket-Protocol", &cursor, &member)) {
         if (token_prefix != NULL && hf_slice_starts(member, hf_slice_of(token_prefix))) {
-            o->token = hf_slice_from(member, strlen(token_prefix));
             continue;
         }
         if (o->protocols.len > 0) {
@@ -375,62 +491,115 @@ static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
     return !o->protocols.failed;
 }
 
-/* A parameter that is there twice is no token: the backend might read the other one. */
-static bool is_repeated(struct hf_slice query, struct hf_slice name, struct hf_slice first)
-{
-    struct hf_slice value;
-    struct hf_slice behind = hf_slice_from(query, (size_t)(first.ptr + first.len - query.ptr));
-    return hf_query_find(hf_slice_from(behind, 1), name, &value);
-}
+/* What a place held: no token, one, or more than one, of which the backend might read another than the gateway. */
+enum found { FOUND_NONE, FOUND_ONE, FOUND_MANY };
 
-static bool token_of_query(struct hf_opening *o, const char *name)
+static enum found token_of_query(struct hf_opening *o, const char *name)
 {
     struct hf_slice path;
     struct hf_slice query;
     struct hf_slice value;
     hf_target_split(o->head->target, &path, &query);
-    if (!hf_query_find(query, hf_slice_of(name), &value) || value.len == 0 || is_repeated(query, hf_slice_of(name), value)) {
-        return false;
+    if (!hf_query_find(query, hf_slice_of(name), &value)) {
+        return FOUND_NONE;
+    }
+    struct hf_slice behind = hf_slice_from(query, (size_t)(value.ptr + value.len + 1 - query.ptr));
+    struct hf_slice second;
+    if (hf_query_find(behind, hf_slice_of(name), &second)) {
+        return FOUND_MANY;
     }
     hf_buffer_clear(&o->token_bytes);
     if (!hf_percent_decode(value, &o->token_bytes)) {
-        return false;
+        return FOUND_MANY; /* nobody knows what the backend makes of it */
     }
     o->token = hf_buffer_slice(&o->token_bytes);
-    return o->token.len > 0;
+    return o->token.len > 0 ? FOUND_ONE : FOUND_NONE;
 }
 
-static bool token_of_header(struct hf_opening *o)
+static enum found token_of_header(struct hf_opening *o)
 {
     const struct hf_slice *value = hf_head_find(o->head, "Authorization");
-    if (value == NULL || value->len < 7 || !hf_slice_eq_nocase(hf_slice_first(*value, 7), HF_LITERAL("Bearer "))) {
-        return false;
+    if (value == NULL) {
+        return FOUND_NONE;
+    }
+    if (hf_head_count(o->head, "Authorization") > 1) {
+        return FOUND_MANY;
+    }
+    if (value->len < 7 || !hf_slice_eq_nocase(hf_slice_first(*value, 7), HF_LITERAL("Bearer "))) {
+        return FOUND_NONE;
     }
     o->token = hf_slice_trim(hf_slice_from(*value, 7));
-    return o->token.len > 0;
+    return o->token.len > 0 ? FOUND_ONE : FOUND_NONE;
 }
 
-static bool token_of_cookie(struct hf_opening *o, const char *name)
+/* Over all Cookie lines; a name that is there twice is more than one. */
+static enum found token_of_cookie(struct hf_opening *o, const char *name)
 {
-    const struct hf_slice *cookies = hf_head_find(o->head, "Cookie");
-    return cookies != NULL && hf_cookie_find(*cookies, hf_slice_of(name), &o->token) && o->token.len > 0;
+    enum found found = FOUND_NONE;
+    for (size_t i = 0; i < o->head->count; i++) {
+        struct hf_slice rest = o->head->headers[i].value;
+        struct hf_slice pair;
+        struct hf_slice value;
+        if (!hf_slice_eq_nocase(o->head->headers[i].name, HF_LITERAL("Cookie"))) {
+            continue;
+        }
+        while (hf_slice_next(&rest, ';', &pair)) {
+            if (hf_cookie_find(hf_slice_trim(pair), hf_slice_of(name), &value) && value.len > 0) {
+                found = found == FOUND_NONE ? FOUND_ONE : FOUND_MANY;
+                o->token = value;
+            }
+        }
+    }
+    return found;
 }
 
-static bool find_token(struct hf_opening *o, const struct hf_jwt_config *jwt)
+static enum found token_of_protocol(struct hf_opening *o, const char *prefix)
 {
-    bool from_protocol = (jwt->from & HF_TOKEN_SUBPROTOCOL) != 0;
-    o->token = (struct hf_slice){NULL, 0};
-    if (!copy_protocols(o, from_protocol ? jwt->subprotocol : NULL)) {
-        return false;
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    enum found found = FOUND_NONE;
+    while (hf_head_next_member(o->head, "Sec-WebSocket-Protocol", &cursor, &member)) {
+        if (hf_slice_starts(member, hf_slice_of(prefix))) {
+            found = found == FOUND_NONE ? FOUND_ONE : FOUND_MANY;
+            o->token = hf_slice_from(member, strlen(prefix));
+        }
     }
-    struct hf_slice of_protocol = o->token;
-    if (((jwt->from & HF_TOKEN_QUERY) != 0 && token_of_query(o, jwt->query)) ||
-        ((jwt->from & HF_TOKEN_HEADER) != 0 && token_of_header(o)) ||
-        ((jwt->from & HF_TOKEN_COOKIE) != 0 && token_of_cookie(o, jwt->cookie))) {
-        return true;
+    return found;
+}
+
+static enum found token_of_place(struct hf_opening *o, const struct hf_jwt_config *jwt, enum hf_token_place place)
+{
+    switch (place) {
+    case HF_TOKEN_QUERY:
+        return token_of_query(o, jwt->query);
+    case HF_TOKEN_HEADER:
+        return token_of_header(o);
+    case HF_TOKEN_COOKIE:
+        return token_of_cookie(o, jwt->cookie);
+    case HF_TOKEN_SUBPROTOCOL:
+    default:
+        return token_of_protocol(o, jwt->subprotocol);
     }
-    o->token = of_protocol;
-    return o->token.len > 0;
+}
+
+/* Looks in every place the route names. Tokens that differ are FOUND_MANY: the one that is checked must be the one that counts. */
+static enum found find_token(struct hf_opening *o, const struct hf_jwt_config *jwt)
+{
+    static const enum hf_token_place places[] = {HF_TOKEN_QUERY, HF_TOKEN_HEADER, HF_TOKEN_COOKIE, HF_TOKEN_SUBPROTOCOL};
+    struct hf_slice first = {NULL, 0};
+    enum found found = FOUND_NONE;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        enum found here = (jwt->from & places[i]) != 0 ? token_of_place(o, jwt, places[i]) : FOUND_NONE;
+        if (here == FOUND_MANY || (here == FOUND_ONE && found == FOUND_ONE && !hf_slice_eq(first, o->token))) {
+            return FOUND_MANY;
+        }
+        if (here == FOUND_ONE && found == FOUND_NONE) {
+            first = o->token;
+            found = FOUND_ONE;
+        }
+    }
+    o->token = first;
+    return found;
 }
 
 /* ---- authentication ---------------------------------------------------------------------------------------------- */
@@ -462,8 +631,15 @@ static bool check_jwt(struct hf_opening *o)
     const struct hf_jwt_config *jwt = &route->config->jwt;
     struct hf_jwt_claims claims = {.expires = INT64_MAX};
     enum hf_jwt_verdict verdict = HF_JWT_MISSING;
-    if (find_token(o, jwt)) {
+    if (!copy_protocols(o, (jwt->from & HF_TOKEN_SUBPROTOCOL) != 0 ? jwt->subprotocol : NULL)) {
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+        return false;
+    }
+    enum found found = find_token(o, jwt);
+    if (found == FOUND_ONE) {
         verdict = hf_jwt_check(route->jwt, jwt, o->token, o->worker->loop->wall, &claims);
+    } else if (found == FOUND_MANY) {
+        verdict = HF_JWT_MALFORMED;
     }
     log_auth(o, verdict == HF_JWT_OK ? "ok" : "refused", claims.subject, hf_jwt_verdict_text(verdict));
     switch (verdict) {

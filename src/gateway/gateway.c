@@ -196,21 +196,31 @@ void hf_gateway_stop(struct hf_gateway *g)
 struct change {
     struct hf_runtime *runtime;
     _Atomic size_t left;
+    atomic_bool failed; /* a listener could not be opened */
 };
 
 static void apply_change(struct hf_worker *worker, void *context)
 {
     struct change *change = context;
+    struct hf_gateway *g = worker->gateway;
     struct hf_buffer why;
     hf_buffer_init(&why, &hf_heap, 4096);
     if (hf_worker_apply(worker, change->runtime, &why) != HF_OK) {
-        hf_log_say(worker->gateway->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s", HF_SLICE_ARG(hf_buffer_slice(&why)));
+        atomic_store(&change->failed, true);
+        hf_log_say(g->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s", HF_SLICE_ARG(hf_buffer_slice(&why)));
     }
     hf_buffer_reset(&why);
-    if (atomic_fetch_sub(&change->left, 1) == 1) {
-        hf_runtime_unref(change->runtime);
-        free(change);
+    if (atomic_fetch_sub(&change->left, 1) > 1) {
+        return;
     }
+    bool failed = atomic_load(&change->failed);
+    atomic_fetch_add(failed ? &g->reload_failures : &g->reloads, 1);
+    hf_log_say(g->log, failed ? HF_LOG_ERROR : HF_LOG_INFO, worker->loop->wall, "reload",
+               failed ? "the new configuration is in force, but not every listener could be opened"
+                      : "the new configuration is in force");
+    hf_log_flush(g->log);
+    hf_runtime_unref(change->runtime);
+    free(change);
 }
 
 enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config, struct hf_buffer *why)
@@ -236,7 +246,6 @@ enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config,
         atomic_fetch_add(&g->reload_failures, 1);
         return HF_NO_MEMORY;
     }
-    atomic_fetch_add(&g->reloads, 1);
     return HF_OK;
 }
 

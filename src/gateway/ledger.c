@@ -119,7 +119,8 @@ static void put_ending(struct sink *s, const struct hf_ending *e)
 {
     put_text(s, "cause", hf_cause_id(e->cause));
     put_text(s, "who", hf_cause_who(e->cause));
-    put_text(s, "phase", hf_cause_phase(e->cause));
+    const char *phase = hf_cause_phase(e->cause);
+    put_text(s, "phase", strcmp(phase, "any") != 0 ? phase : e->open ? "open" : "handshake");
     put_number(s, "code", e->code);
     put_number(s, "code_in", e->code_in);
     put_number(s, "code_out", e->code_out);

@@ -45,7 +45,8 @@ struct hf_opening {
     struct hf_stream *client;
     uint8_t peer[16];              /* as believed */
     uint8_t front[16];             /* the trusted proxy that named the client, when behind_proxy */
-    bool behind_proxy;
+    bool behind_proxy;             /* ... and did name it */
+    bool front_trusted;            /* the connection itself comes from a trusted address */
     uint16_t peer_port;
     uint64_t id;
     /* from HEAD on */

@@ -87,6 +87,7 @@ struct hf_relay {
     bool paid : 1;                 /* the message at the front has paid the connection's rate, not yet the principal's */
     bool held_message : 1;         /* the message at the front was counted as delayed */
     bool draining : 1;
+    bool one_sided : 1;          /* a side ended without a Close */
     bool counted : 1;              /* it stands in the limits' counts */
 };
 

@@ -63,7 +63,7 @@ static void fill_times(const struct hf_relay *r, const struct hf_leg *at, struct
 static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause cause, struct closing_codes codes,
                    struct hf_slice reason, int error)
 {
-    struct hf_ending e = {.cause = cause, .code = codes.code, .code_in = codes.in, .code_out = codes.out, .error = error};
+    struct hf_ending e = {.cause = cause, .open = true, .code = codes.code, .code_in = codes.in, .code_out = codes.out, .error = error};
     struct hf_slice text = hf_slice_first(reason, sizeof(e.reason) - 1);
     memcpy(e.reason, text.ptr == NULL ? (const uint8_t *)"" : text.ptr, text.len);
     fill_times(r, at, &e);
@@ -138,10 +138,17 @@ static void abort_leg(struct hf_relay *r, struct hf_leg *leg)
 /* Our Close is out, or nothing more can go out. */
 static void after_close(struct hf_relay *r, struct hf_leg *leg)
 {
-    if (leg->in_state == HF_IN_OPEN || leg->stream == NULL) {
-        return; /* its Close is awaited */
+    if (leg->stream == NULL) {
+        return;
     }
-    if (leg->in_state == HF_IN_CLOSED && leg->is_client && leg->out_state == HF_OUT_SENT) {
+    if (leg->in_state == HF_IN_OPEN) { /* its Close is awaited ... */
+        if (r->one_sided && leg->out_state == HF_OUT_SENT) {
+            hf_stream_shut(leg->stream); /* ... but the other side is gone: this one ends at once */
+            leg->out_state = HF_OUT_SHUT;
+        }
+        return;
+    }
+    if (leg->in_state == HF_IN_CLOSED && leg->is_client) {
         finish_leg(r, leg); /* RFC 6455 7.1.1: the server ends TCP first, at once */
         return;
     }
@@ -228,6 +235,7 @@ void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf
     from->in_state = HF_IN_DEAD;
     record(r, from, gone_cause(from, end), (struct closing_codes){from->is_client ? HF_CLOSE_ABNORMAL : out, 0, out},
            hf_slice_of(""), end->error);
+    r->one_sided = true;
     begin_closing(r);
     tell_other(r, from, from->is_client ? "client lost" : "backend lost");
     finish_leg(r, from);

@@ -133,40 +133,61 @@ static void mark_good(struct hf_opening *o)
 
 /* ---- the request ---------------------------------------------------------------------------------------------- */
 
-/* Headers that end at the gateway, or that it writes itself. */
-static bool is_ours(struct hf_slice name)
+/* X_Forwarded_For is the same header as X-Forwarded-For to a WSGI or CGI application. prefix: name may go on behind text. */
+static bool is_header(struct hf_slice name, const char *text, bool prefix)
 {
-    static const char *const ours[] = {
-        "Connection",       "Upgrade",          "Keep-Alive",      "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate",
-        "TE",               "Trailer",          "Transfer-Encoding", "Content-Length", "Host",                "Expect",
-        "X-Forwarded-For",  "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP",          "Forwarded",
-        "CF-Connecting-IP", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version", "Sec-WebSocket-Key",
-    };
-    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
-        const char *text = ours[i];
-        size_t k = 0;
-        /* X_Forwarded_For is the same header to a WSGI or CGI application. */
-        while (k < name.len && text[k] != '\0' &&
-               (((name.ptr[k] | 0x20) == (text[k] | 0x20)) || (name.ptr[k] == '_' && text[k] == '-'))) {
-            k++;
-        }
-        if (k == name.len && text[k] == '\0') {
+    size_t k = 0;
+    while (k < name.len && text[k] != '\0' &&
+           ((name.ptr[k] | 0x20) == (text[k] | 0x20) || (name.ptr[k] == '_' && text[k] == '-'))) {
+        k++;
+    }
+    return text[k] == '\0' && (prefix || k == name.len);
+}
+
+static bool is_one_of(struct hf_slice name, const char *const *names)
+{
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (is_header(name, names[i], false)) {
             return true;
         }
     }
     return false;
 }
 
-static bool is_in_lines(struct hf_slice lines, struct hf_slice name)
+/* Headers that end at the gateway, or that it writes itself. */
+static bool is_ours(struct hf_slice name)
 {
-    struct hf_slice line;
-    while (hf_slice_next(&lines, '\n', &line)) {
-        struct hf_slice key;
-        if (hf_slice_next(&line, ':', &key) && hf_slice_eq_nocase(key, name)) {
+    static const char *const ours[] = {
+        "Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "TE", "Trailer",
+        "Transfer-Encoding", "Content-Length", "Host", "Expect", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+        "X-Real-IP", "Forwarded", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version",
+        "Sec-WebSocket-Key", NULL,
+    };
+    return is_one_of(name, ours);
+}
+
+/* What only a proxy in front may say of a client, by whatever name. */
+static bool is_proxys(struct hf_slice name)
+{
+    static const char *const names[] = {
+        "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-IPCountry", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP",
+        "Fastly-Client-IP", "Client-IP", "Forwarded-For", "Front-End-Https", "X-Original-URL", "X-Rewrite-URL", NULL,
+    };
+    return is_header(name, "X-Forwarded", true) || is_header(name, "X-Original-Forwarded", true) || is_one_of(name, names);
+}
+
+/* What the call-out says of the client is never the client's to say, whether the call-out said it this time or not. */
+static bool is_callouts(const struct hf_route_config *config, struct hf_slice name)
+{
+    if (config->auth.kind != HF_AUTH_CALLOUT) {
+        return false;
+    }
+    for (size_t i = 0; i < config->callout.copy.count; i++) {
+        if (is_header(name, config->callout.copy.items[i], false)) {
             return true;
         }
     }
-    return false;
+    return config->callout.subject != NULL && is_header(name, config->callout.subject, false);
 }
 
 static void add_line(struct hf_buffer *b, const char *name, struct hf_slice value)
@@ -231,12 +252,30 @@ static void add_host(struct hf_opening *o, struct hf_buffer *b)
     }
 }
 
+/* The hops that X-Forwarded-For names already; when the client was named by another header, the client. */
+static void add_chain(const struct hf_opening *o, struct hf_buffer *b)
+{
+    bool any = false;
+    for (size_t i = 0; i < o->head->count; i++) {
+        const struct hf_header *h = &o->head->headers[i];
+        if (h->value.len > 0 && is_header(h->name, "X-Forwarded-For", false)) {
+            hf_buffer_add(b, h->value);
+            hf_buffer_add_text(b, ", ");
+            any = true;
+        }
+    }
+    if (!any) {
+        char client[46];
+        hf_peer_text(o->peer, client);
+        hf_buffer_add_text(b, client);
+        hf_buffer_add_text(b, ", ");
+    }
+}
+
 /* What a trusted proxy in front has said goes on; from anybody else it is replaced. */
 static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
 {
     char peer[46];
-    struct hf_slice member;
-    uint32_t cursor = 0;
     const struct hf_slice *host = hf_head_find(o->head, "Host");
     const struct hf_slice *proto = NULL;
     const struct hf_slice *front_host = NULL;
@@ -245,10 +284,7 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
     if (o->behind_proxy) {
         proto = hf_head_find(o->head, "X-Forwarded-Proto");
         front_host = hf_head_find(o->head, "X-Forwarded-Host");
-        while (hf_head_next_member(o->head, "X-Forwarded-For", &cursor, &member)) {
-            hf_buffer_add(b, member);
-            hf_buffer_add_text(b, ", ");
-        }
+        add_chain(o, b);
     }
     const uint8_t *nearest = o->behind_proxy ? o->front : o->peer;
     hf_peer_text(nearest, peer);
@@ -265,11 +301,12 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
         add_line(b, "X-Forwarded-Host", front_host != NULL ? *front_host : *host);
     }
     bool v6 = strchr(peer, ':') != NULL; /* RFC 7239 6: quoted and in brackets */
+    bool https = proto != NULL ? hf_slice_eq_nocase(*proto, HF_LITERAL("https")) || hf_slice_eq_nocase(*proto, HF_LITERAL("wss"))
+                               : o->listener_tls != NULL;
     hf_buffer_add_text(b, v6 ? "Forwarded: for=\"[" : "Forwarded: for=");
     hf_buffer_add_text(b, peer);
-    hf_buffer_add_text(b, v6 ? "]\";proto=" : ";proto=");
-    hf_buffer_add_text(b, scheme);
-    hf_buffer_add_text(b, "\r\n");
+    hf_buffer_add_text(b, v6 ? "]\"" : "");
+    hf_buffer_add_text(b, https ? ";proto=https\r\n" : ";proto=http\r\n");
 }
 
 static bool is_named_by_connection(const struct hf_head *head, struct hf_slice name)
@@ -284,17 +321,24 @@ static bool is_named_by_connection(const struct hf_head *head, struct hf_slice n
     return false;
 }
 
+/* RFC 9110 7.6.1: what Connection names is for this hop; but a client cannot take away what it was judged by. */
+static bool ends_here(const struct hf_head *head, struct hf_slice name)
+{
+    static const char *const kept[] = {"Authorization", "Cookie", "Origin", NULL};
+    return !is_one_of(name, kept) && is_named_by_connection(head, name);
+}
+
 static bool passes(const struct hf_opening *o, const struct hf_header *h)
 {
     const struct hf_route_config *config = o->identity->route->config;
-    if (is_ours(h->name) || is_in_lines(hf_buffer_slice(&o->extra), h->name)) {
+    if (is_ours(h->name) || is_callouts(config, h->name) || (is_proxys(h->name) && !o->front_trusted)) {
         return false;
     }
     if (config->auth.kind == HF_AUTH_JWT && config->jwt.strip && (config->jwt.from & HF_TOKEN_HEADER) != 0 &&
-        hf_slice_eq_nocase(h->name, HF_LITERAL("Authorization"))) {
+        is_header(h->name, "Authorization", false)) {
         return false;
     }
-    return !is_named_by_connection(o->head, h->name); /* RFC 9110 7.6.1: that is for this hop */
+    return !ends_here(o->head, h->name);
 }
 
 static void build_request(struct hf_opening *o)
@@ -335,6 +379,7 @@ static void send_request(struct hf_opening *o)
 
 static void bad_answer(struct hf_opening *o, const char *why)
 {
+    o->connect_why = why;
     mark_failed(o);
     hf_opening_refuse(o, HF_CAUSE_BACKEND_HANDSHAKE, 502, why, 0);
 }

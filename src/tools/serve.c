@@ -205,7 +205,6 @@ static void reload(struct server *s)
         s->config = hf_config_ref(config);
         hf_config_unref(old);
         hf_log_configure(s->log, log_format(config), config->log.level);
-        hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "reload", "the new configuration is in force");
     } else {
         say_lines(s, HF_LOG_ERROR, "reload", hf_buffer_slice(&text));
         hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "reload", "failed; the old configuration stays in force");
