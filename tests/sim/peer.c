@@ -703,6 +703,17 @@ void peer_violate(struct peer *p, uint64_t size)
     flush(p);
 }
 
+void peer_half_frame(struct peer *p)
+{
+    static const uint8_t byte = 0x82;
+    if (can_speak(p) && !is_mid_message(p)) {
+        world_say(p->world, "%s sends one byte of a frame", peer_name(p));
+        p->cut = true; /* it says nothing more */
+        hf_buffer_add(&p->answer, hf_slice(&byte, 1));
+        flush(p);
+    }
+}
+
 /* ---- sessions -------------------------------------------------------------------------------- */
 
 static void add_base64url(struct hf_buffer *out, const void *bytes, size_t len)

@@ -396,6 +396,37 @@ static void a_wall_clock_that_jumps_over_a_tokens_end_is_noticed_within_a_minute
     finish(w);
 }
 
+static void a_client_that_stops_within_a_frames_head_and_answers_nothing_is_given_up(void **state)
+{
+    struct world *w = begin(DOOR "heartbeat: {interval: 2s, timeout: 1s, jitter: 0}\n", 1);
+    struct session *s = come(w, NULL);
+    peer_half_frame(s->client);
+    run(w, HF_MS(100));
+    peer_pause(s->client, HF_NEVER);
+    UNTIL(w, world_relay(w, s) == NULL, HF_SECONDS(5));
+    assert_true(is_told(w, "the ending of 1 is client_heartbeat, code 1006"));
+    finish(w);
+}
+
+static void
+a_pong_that_crosses_the_gateways_close_does_not_cost_the_client_what_is_in_front_of_it(void **state)
+{
+    struct world *w = begin(DOOR "heartbeat: {interval: 2s, timeout: 5s, jitter: 0}\n", 1);
+    narrow_client(w, 100000);
+    w->client_path.send_buffer = 200000;
+    struct session *s = come(w, NULL);
+    run(w, HF_MS(1900));
+    sim_loop_freeze(w->loops[0], sim_now(w->sim) + HF_MS(500));
+    peer_send(s->backend, HF_OP_BINARY, 60000, 1);
+    run(w, HF_MS(300));
+    peer_close(s->client, 4001, "done");
+    UNTIL(w, s->client->ended, HF_SECONDS(5));
+    expect_story(w, "client 1 sends Close 4001 \"done\"", "client 1 gets a ping",
+                 "client 1 gets message 1 of 60000 bytes", "client 1 gets Close 4001 \"done\"",
+                 NULL);
+    finish(w);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 static void a_delaying_limit_holds_messages_and_releases_them_in_time(void **state)
@@ -585,6 +616,9 @@ int main(void)
         cmocka_unit_test(a_dark_client_is_given_up_in_time_and_a_silent_live_one_never),
         cmocka_unit_test(an_outage_that_is_shorter_than_the_heartbeat_loses_nothing),
         cmocka_unit_test(a_machine_that_slept_ends_nobody_who_lives),
+        cmocka_unit_test(a_client_that_stops_within_a_frames_head_and_answers_nothing_is_given_up),
+        cmocka_unit_test(
+            a_pong_that_crosses_the_gateways_close_does_not_cost_the_client_what_is_in_front_of_it),
         cmocka_unit_test(an_expired_token_is_told_with_4401),
         cmocka_unit_test(a_wall_clock_that_jumps_over_a_tokens_end_is_noticed_within_a_minute),
         cmocka_unit_test(a_delaying_limit_holds_messages_and_releases_them_in_time),

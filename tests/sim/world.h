@@ -205,6 +205,8 @@ void peer_darken(struct peer *p);
 void peer_lighten(struct peer *p);
 /* Bytes that break the protocol; `size` 0: a reserved opcode, else a message of that size. */
 void peer_violate(struct peer *p, uint64_t size);
+/* The first byte of a frame whose rest never comes. */
+void peer_half_frame(struct peer *p);
 void backend_crash(struct backend *b);
 void backend_start(struct backend *b);
 /* The gateway's connects fare so from now on. */
