@@ -534,6 +534,23 @@ static void a_backend_that_never_answers_is_given_up_with_504(void **state)
     finish(w);
 }
 
+static void
+a_backend_with_a_name_is_looked_up_for_each_connect_and_follows_its_address(void **state)
+{
+    struct world *w = begin("listen: 10.0.0.1:80\nupstream: http://app.test:9000\n", 2);
+    sim_name(w->sim, "app.test", HF_OK, &w->backends[0].address, 1, HF_MS(30));
+    assert_ptr_equal(come(w, NULL)->backend->backend, &w->backends[0]);
+    sim_name(w->sim, "app.test", HF_OK, &w->backends[1].address, 1, HF_MS(30));
+    assert_ptr_equal(come(w, NULL)->backend->backend, &w->backends[1]);
+    sim_name(w->sim, "app.test", HF_IO, NULL, 0, HF_MS(30));
+    struct session_options options = {0};
+    struct session *s = session_open(w, &options);
+    s->may |= (uint64_t)1 << HF_CAUSE_BACKEND_UNREACHABLE;
+    UNTIL(w, s->status != 0, HF_SECONDS(2));
+    assert_int_equal(s->status, 502);
+    finish(w);
+}
+
 /* ---- operation ------------------------------------------------------------------------------- */
 
 static void a_drain_says_goodbye_to_everybody_within_its_spread(void **state)
@@ -628,6 +645,8 @@ int main(void)
         cmocka_unit_test(a_refusal_of_the_backend_reaches_the_client_as_it_is),
         cmocka_unit_test(a_backend_that_is_down_costs_no_client_its_connection),
         cmocka_unit_test(a_backend_that_never_answers_is_given_up_with_504),
+        cmocka_unit_test(
+            a_backend_with_a_name_is_looked_up_for_each_connect_and_follows_its_address),
         cmocka_unit_test(a_drain_says_goodbye_to_everybody_within_its_spread),
         cmocka_unit_test(a_reload_drops_nobody_and_the_next_client_gets_the_new_rules),
         cmocka_unit_test(
