@@ -317,23 +317,34 @@ static void on_time(struct hf_timer *timer, hf_time now)
 
 /* ---- accepting ------------------------------------------------------------------------ */
 
-/* A free place; when there is none, that of the connection which rests longest and owes nothing.
- * NULL when all are busy. */
+/* Of the connections in these phases the one whose time is over first; NULL when there is none. */
+static struct connection *oldest_of(struct hf_admin *a, unsigned wanted)
+{
+    struct connection *oldest = NULL;
+    for (struct connection *c = a->connections; c < a->connections + CONNECTIONS_MAX; c++) {
+        if ((wanted & (1U << c->phase)) != 0 && (oldest == NULL || c->timer.when < oldest->timer.when)) {
+            oldest = c;
+        }
+    }
+    return oldest;
+}
+
+/* A free place; when there is none, that of the connection which rests longest, or has been silent longest: silent
+ * strangers must not keep a health check out. NULL when all are owed an answer. */
 static struct connection *find_place(struct hf_admin *a)
 {
-    struct connection *rests = NULL;
-    for (struct connection *c = a->connections; c < a->connections + CONNECTIONS_MAX; c++) {
-        if (c->phase == PHASE_FREE) {
-            return c;
-        }
-        if (c->phase == PHASE_IDLE && (rests == NULL || c->timer.when < rests->timer.when)) {
-            rests = c;
-        }
+    struct connection *place = oldest_of(a, TO(FREE));
+    if (place != NULL) {
+        return place;
     }
-    if (rests != NULL) {
-        let_go(rests, hf_stream_close);
+    place = oldest_of(a, TO(IDLE));
+    if (place == NULL) {
+        place = oldest_of(a, TO(FRESH) | TO(HEAD));
     }
-    return rests;
+    if (place != NULL) {
+        let_go(place, hf_stream_close);
+    }
+    return place;
 }
 
 static void on_accept(void *owner, struct hf_stream *stream, const struct hf_address *peer)

@@ -145,6 +145,15 @@ static void log_auth(struct hf_opening *o, const char *result, const char *subje
     hf_log_end(&line);
 }
 
+void hf_opening_auth_abandoned(struct hf_opening *o)
+{
+    if (o->callout != NULL) {
+        log_auth(o, "abandoned", "", "the connection ended before the call-out answered");
+        hf_callout_cancel(o->callout);
+        o->callout = NULL;
+    }
+}
+
 /* ---- the steps: each says true when the request may go on ---------------------------------------------------- */
 
 static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why)
@@ -153,6 +162,7 @@ static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const
     return false;
 }
 
+#define CONNECTION_MEMBERS_MAX 32 /* each header is compared with each of them */
 static bool check_upgrade(struct hf_opening *o)
 {
     struct hf_ws_refusal refusal = hf_ws_check_request(o->head);
@@ -164,6 +174,13 @@ static bool check_upgrade(struct hf_opening *o)
     if (refusal.status != 0) {
         o->tell_version = refusal.version;
         return no(o, HF_CAUSE_HANDSHAKE_BAD, refusal.status, refusal.why);
+    }
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    for (unsigned members = 0; hf_head_next_member(o->head, "Connection", &cursor, &member); members++) {
+        if (members == CONNECTION_MEMBERS_MAX) {
+            return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Connection names too many headers");
+        }
     }
     if (o->early_bytes) {
         return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "bytes came behind the request, before its answer");

@@ -163,7 +163,7 @@ struct hf_config {
         char *file;                   /* "log.file": NULL is standard error */
     } log;
     struct hf_socket_options sockets; /* "tcp.keepalive_idle" 60s, "tcp.keepalive_interval" 10s, "tcp.keepalive_count" 3,
-                                         "tcp.user_timeout" 30s, "tcp.notsent_lowat" 128KiB (0: off) */
+                                         "tcp.user_timeout" 2m, "tcp.notsent_lowat" 128KiB (0: off) */
     uint32_t endings_kept;            /* "endings_kept": 4096, 1000 to 1000000: for /api/endings */
     struct hf_route_config *routes;   /* with no "routes": one, "/", that is what the top level says */
     size_t route_count;               /* sorted: longest path first */

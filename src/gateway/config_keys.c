@@ -100,7 +100,7 @@ const struct hf_config_key hf_config_keys[] = {
         "time between TCP keepalive probes", RANGE(SECONDS(1), SECONDS(32767))),
     KEY("tcp.keepalive_count", INT, GLOBAL(sockets.keepalive_count), "3",
         "unanswered TCP keepalive probes that end a connection", RANGE(1, 127)),
-    KEY("tcp.user_timeout", DURATION, GLOBAL(sockets.user_timeout), "30s",
+    KEY("tcp.user_timeout", DURATION, GLOBAL(sockets.user_timeout), "2m",
         "TCP_USER_TIMEOUT: sent bytes that stay unacknowledged for so long end the connection; 0: "
         "the system's",
         RANGE(MS(100), HOURS(24)), .zero = true),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The effective configuration as YAML. All of it stands in the routes: what they inherit is written
  * out. */
+#include "base/redact.h"
+
 #include "gateway/config_build.h"
 
 static void add_text(struct hf_buffer *out, const char *text)
@@ -140,6 +142,21 @@ static bool add_number(struct hf_buffer *out, const struct hf_config_key *key, c
     return true;
 }
 
+/* A URL's query may carry a secret too. */
+static void add_redacted(struct hf_buffer *out, const char *text)
+{
+    struct hf_buffer clean;
+    if (text == NULL || strstr(text, "://") == NULL) {
+        add_text(out, text);
+        return;
+    }
+    hf_buffer_init(&clean, &hf_heap, 8 * strlen(text) + 16);
+    hf_redact_target(hf_slice_of(text), &clean);
+    (void)hf_buffer_add_byte(&clean, '\0');
+    add_text(out, clean.failed ? "***" : (const char *)clean.data);
+    hf_buffer_reset(&clean);
+}
+
 static void add_value(struct hf_buffer *out, const struct hf_config_key *key, const void *target)
 {
     const void *field = (const uint8_t *)target + key->offset;
@@ -158,7 +175,11 @@ static void add_value(struct hf_buffer *out, const struct hf_config_key *key, co
         add_word(out, key, *(const uint16_t *)field);
         break;
     case HF_KEY_TEXT:
-        add_text(out, key->secret && *(char *const *)field != NULL ? "***" : *(char *const *)field);
+        if (key->secret && *(char *const *)field != NULL) {
+            add_text(out, "***");
+        } else {
+            add_redacted(out, *(char *const *)field);
+        }
         break;
     case HF_KEY_TEXTS:
         add_texts(out, field);

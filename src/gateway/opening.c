@@ -46,6 +46,7 @@ void hf_opening_free(struct hf_opening *o)
 
 void hf_opening_abandon(struct hf_opening *o, enum hf_cause cause, const char *reason, int error)
 {
+    hf_opening_auth_abandoned(o);
     hf_opening_record(o, cause, 0, reason, error);
     hf_opening_free(o);
 }
@@ -84,10 +85,24 @@ static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes, con
     return HF_OK;
 }
 
+/* A head that comes in crumbs is not read from its start for each of them: only a line's end brings something new. */
+#define HEAD_FIRST 16 /* bytes that tell HTTP from other things */
+static bool brings_a_line(struct hf_opening *o, struct hf_slice bytes)
+{
+    struct hf_slice crumbs = hf_slice_from(bytes, o->head_seen);
+    bool brings = o->head_seen < HEAD_FIRST || hf_slice_find(crumbs, '\n') < crumbs.len ||
+                  bytes.len >= o->runtime->config->head_max;
+    o->head_seen = bytes.len;
+    return brings;
+}
+
 static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
 {
     struct hf_head head;
     const char *why = "";
+    if (!brings_a_line(o, bytes)) {
+        return 0;
+    }
     switch (hf_request_read(bytes, o->runtime->config->head_max, &head, &why)) {
     case HF_HEAD_MORE:
         return 0;

@@ -49,6 +49,7 @@ struct hf_opening {
     bool front_trusted;            /* the connection itself comes from a trusted address */
     uint16_t peer_port;
     uint64_t id;
+    size_t head_seen;              /* bytes of the head that were looked at */
     /* from HEAD on */
     struct hf_head *head;          /* slices into head_bytes */
     struct hf_buffer head_bytes;
@@ -94,6 +95,8 @@ bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
 void hf_opening_connect(struct hf_opening *o);
 /* This attempt failed: counts against the backend, and the next is made. */
 void hf_opening_connect_failed(struct hf_opening *o, const char *why);
+/* The client left, or the gateway stops, while the call-out is asked: its line in the log. */
+void hf_opening_auth_abandoned(struct hf_opening *o);
 /* Gives up what goes on towards the backend. */
 void hf_opening_drop_backend(struct hf_opening *o);
 /* Makes the record (once). http is the status of the answer, 0 for none. */

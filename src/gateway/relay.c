@@ -226,11 +226,11 @@ static void take_control(struct hf_relay *r, struct hf_leg *leg, struct hf_slice
 static const struct hf_rate_rules control_rules = {
     .count = HF_CONTROL_RATE, .period = HF_SECONDS(1), .burst = HF_CONTROL_RATE};
 
-static void delay(struct hf_relay *r, hf_time wait)
+/* The leg is not read for so long. */
+static void delay(struct hf_relay *r, struct hf_leg *leg, hf_time wait)
 {
-    uint32_t wake = hf_heartbeat_ms(hf_relay_now(r) + wait) + 1;
-    r->wake_ms = wake;
-    hf_leg_hold(r, &r->client, HF_HOLD_RATE);
+    leg->wake_ms = hf_heartbeat_ms(hf_relay_now(r) + wait) + 1;
+    hf_leg_hold(r, leg, HF_HOLD_RATE);
     hf_relay_schedule(r);
 }
 
@@ -276,7 +276,7 @@ static enum gate check_rate(struct hf_relay *r)
         r->held_message = true;
         hf_count(r->worker, HF_COUNT_messages_delayed, 1);
     }
-    delay(r, wait);
+    delay(r, &r->client, wait);
     return GATE_WAIT;
 }
 
@@ -362,9 +362,7 @@ static bool within_budget(struct pass *p)
     if (wait == 0) {
         return true;
     }
-    p->r->wake_ms = hf_heartbeat_ms(hf_relay_now(p->r) + wait) + 1;
-    hf_leg_hold(p->r, p->from, HF_HOLD_RATE);
-    hf_relay_schedule(p->r);
+    delay(p->r, p->from, wait);
     return false;
 }
 
@@ -500,6 +498,7 @@ static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, c
     HF_ASSERT(from->ahead <= in.len);
     if (to->pending != NULL && hf_leg_at_boundary(from) && !hf_leg_flush(r, to)) {
         hf_leg_hold(r, from, HF_HOLD_OTHER);
+        from->left = (uint32_t)in.len;
         return 0;
     }
     while (pass_step(&p, rules)) {
@@ -508,6 +507,7 @@ static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, c
         (void)forward(&p);
     }
     from->ahead = (uint32_t)(p.pos - p.done);
+    from->left = (uint32_t)(in.len - p.done);
     from->bytes += p.done;
     hf_count(r->worker, from->is_client ? HF_COUNT_bytes_client : HF_COUNT_bytes_backend, p.done);
     if (r->open) {

@@ -55,7 +55,9 @@ struct hf_leg {
     struct hf_pending *pending;  /* for this leg; NULL mostly */
     uint64_t messages;           /* that came */
     uint64_t bytes;
+    uint32_t wake_ms;            /* when HF_HOLD_RATE ends */
     uint32_t stuck_ms;           /* since when it takes nothing, while blocked */
+    uint32_t left;               /* bytes of its input that were seen and not taken: no sign of life any more */
     uint32_t given;              /* bytes ever sent to it, modulo 2^32 */
     uint32_t acked;              /* of those its TCP had acknowledged at the last look */
     uint32_t ping_at;            /* `given` when the ping that is out joined a long queue; else as `acked` then */
@@ -79,7 +81,6 @@ struct hf_relay {
     struct hf_timer timer;
     hf_time opened;
     struct hf_rate messages;       /* of this connection */
-    uint32_t wake_ms;              /* when the rate's hold ends */
     uint32_t drain_ms;             /* when to say goodbye, while draining */
     uint8_t answers_due;           /* application heartbeats to answer at the next message's end */
     bool open : 1;                 /* no ending yet */

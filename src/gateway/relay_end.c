@@ -26,6 +26,8 @@ static struct goodbye goodbye_of(enum hf_cause cause)
     static const struct goodbye drain = {HF_CLOSE_RESTART, HF_CLOSE_GOING_AWAY, "server restarts"};
     static const struct goodbye expired = {HF_CLOSE_TOKEN_EXPIRED, HF_CLOSE_GOING_AWAY, "token expired"};
     static const struct goodbye silent_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "no answer to ping"};
+    static const struct goodbye stuck_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "client takes nothing"};
+    static const struct goodbye stuck_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL, "backend takes nothing"};
     static const struct goodbye silent_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL, "backend lost"};
     static const struct goodbye internal = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "out of resources"};
     if (cause == HF_CAUSE_DRAIN || cause == HF_CAUSE_STOP) {
@@ -34,11 +36,11 @@ static struct goodbye goodbye_of(enum hf_cause cause)
     if (cause == HF_CAUSE_TOKEN_EXPIRED) {
         return expired;
     }
-    if (cause == HF_CAUSE_CLIENT_HEARTBEAT || cause == HF_CAUSE_CLIENT_STUCK) {
-        return silent_client;
+    if (cause == HF_CAUSE_CLIENT_STUCK || cause == HF_CAUSE_BACKEND_STUCK) {
+        return cause == HF_CAUSE_CLIENT_STUCK ? stuck_client : stuck_backend;
     }
-    if (cause == HF_CAUSE_BACKEND_HEARTBEAT || cause == HF_CAUSE_BACKEND_STUCK) {
-        return silent_backend;
+    if (cause == HF_CAUSE_CLIENT_HEARTBEAT || cause == HF_CAUSE_BACKEND_HEARTBEAT) {
+        return cause == HF_CAUSE_CLIENT_HEARTBEAT ? silent_client : silent_backend;
     }
     return internal;
 }
@@ -135,6 +137,19 @@ static void abort_leg(struct hf_relay *r, struct hf_leg *leg)
     free_when_done(r);
 }
 
+/* RFC 6455 7.1.1: the server ends TCP first, at once. While more than our Close is under way to the client, or its pong may be
+ * under way to us, the socket is kept and read until the client's end: a close would answer the pong with a reset, which throws away
+ * what the client has not got yet. */
+static void end_client(struct hf_relay *r, struct hf_leg *leg)
+{
+    if (!leg->beat.waiting && hf_stream_unacked(leg->stream) <= HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX) {
+        finish_leg(r, leg);
+    } else if (leg->out_state != HF_OUT_SHUT) {
+        hf_stream_shut(leg->stream);
+        leg->out_state = HF_OUT_SHUT;
+    }
+}
+
 /* Our Close is out, or nothing more can go out. */
 static void after_close(struct hf_relay *r, struct hf_leg *leg)
 {
@@ -149,7 +164,7 @@ static void after_close(struct hf_relay *r, struct hf_leg *leg)
         return;
     }
     if (leg->in_state == HF_IN_CLOSED && leg->is_client) {
-        finish_leg(r, leg); /* RFC 6455 7.1.1: the server ends TCP first, at once */
+        end_client(r, leg);
         return;
     }
     if (leg->in_state == HF_IN_DEAD) {

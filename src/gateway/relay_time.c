@@ -27,6 +27,10 @@ static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
 {
     hf_time now = hf_relay_now(r);
     hf_time when = hf_heartbeat_deadline(&leg->beat, beat_rules(r, leg), now);
+    if ((leg->hold & HF_HOLD_RATE) != 0) {
+        int32_t left = until(r, leg->wake_ms);
+        when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
+    }
     if (leg->beat.waiting) {
         /* A ping is out. Its answer ends the wait but does not move the timer, so the next round is looked for too: the
          * timeout may be longer than the interval. */
@@ -47,10 +51,6 @@ void hf_relay_schedule(struct hf_relay *r)
     }
     hf_time now = hf_relay_now(r);
     hf_time when = earlier(leg_deadline(r, &r->client), leg_deadline(r, &r->backend));
-    if ((r->client.hold & HF_HOLD_RATE) != 0 || (r->backend.hold & HF_HOLD_RATE) != 0) {
-        int32_t left = until(r, r->wake_ms);
-        when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
-    }
     if (r->draining) {
         int32_t left = until(r, r->drain_ms);
         when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
@@ -117,7 +117,7 @@ static bool shows_life(struct hf_leg *leg)
     bool behind = (int32_t)(leg->acked - leg->ping_at) < 0;
     hf_stream_progress(leg->stream, &progress);
     bool took = took_bytes(leg, progress.unacked);
-    return progress.unread > 0 || (behind && took);
+    return progress.unread > leg->left || (behind && took);
 }
 
 static void send_ping(struct hf_relay *r, struct hf_leg *leg)
@@ -170,6 +170,13 @@ static void tick_stuck(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
+static void tick_hold(struct hf_relay *r, struct hf_leg *leg)
+{
+    if ((leg->hold & HF_HOLD_RATE) != 0 && until(r, leg->wake_ms) <= 0) {
+        hf_leg_unhold(r, leg, HF_HOLD_RATE);
+    }
+}
+
 static void tick_open(struct hf_relay *r)
 {
     if (r->draining && until(r, r->drain_ms) <= 0) {
@@ -180,10 +187,8 @@ static void tick_open(struct hf_relay *r)
         hf_relay_end(r, HF_CAUSE_TOKEN_EXPIRED);
         return;
     }
-    if (until(r, r->wake_ms) <= 0) {
-        hf_leg_unhold(r, &r->client, HF_HOLD_RATE);
-        hf_leg_unhold(r, &r->backend, HF_HOLD_RATE);
-    }
+    tick_hold(r, &r->client);
+    tick_hold(r, &r->backend);
     tick_stuck(r, &r->client);
     tick_stuck(r, &r->backend);
     if (r->open) {

@@ -56,6 +56,7 @@ static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t stat
 void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why, uint32_t retry_after)
 {
     bool head = o->head != NULL && hf_slice_eq(o->head->method, HF_LITERAL("HEAD"));
+    hf_opening_auth_abandoned(o);
     hf_opening_record(o, cause, status, why, 0);
     hf_buffer_clear(&o->reply);
     add_headers(o, cause, status, retry_after);

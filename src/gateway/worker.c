@@ -21,6 +21,10 @@ static void on_exhausted(void *owner, enum hf_status why)
 {
     struct hf_worker_listener *l = owner;
     hf_count(l->worker, HF_COUNT_accept_exhausted, 1);
+    if (l->worker->loop->now < l->worker->quiet_until) {
+        return; /* it was said a moment ago */
+    }
+    l->worker->quiet_until = l->worker->loop->now + HF_SECONDS(10);
     hf_log_say(l->worker->gateway->log, HF_LOG_WARNING, l->worker->loop->wall, "accept",
                "accepting rests: %s; raise the descriptor limit (ulimit -n, LimitNOFILE)", hf_status_text(why));
 }

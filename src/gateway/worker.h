@@ -167,6 +167,7 @@ struct hf_worker {
     _Atomic size_t opening_count; /* written by its thread, read by the one that waits for the drain's end */
     _Atomic size_t relay_count;   /* on both lists */
     bool draining;
+    hf_time quiet_until;         /* want of descriptors is not logged again before */
     struct hf_timer flush;       /* writes the log out */
     struct hf_pool relay_pool;
     struct hf_pool opening_pool;
