@@ -162,6 +162,13 @@ static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const
     return false;
 }
 
+/* An attempt that the route's hosts or origins refuse. */
+static bool not_let_in(struct hf_opening *o, enum hf_cause cause, const char *why)
+{
+    log_auth(o, "refused", "", why);
+    return no(o, cause, 403, why);
+}
+
 #define CONNECTION_MEMBERS_MAX 32 /* each header is compared with each of them */
 static bool check_upgrade(struct hf_opening *o)
 {
@@ -209,57 +216,71 @@ static bool same_access(const struct hf_route_config *a, const struct hf_route_c
            (a->auth.kind != HF_AUTH_CALLOUT || same_text(a->callout.url, b->callout.url));
 }
 
-/* The path as careless servers read it: lower case, no empty segments, nothing behind a ';', no dots or spaces at a segment's end. */
+/* The spellings that careless servers fold: capitals, empty segments, what is behind a ';', dots and spaces at a segment's end. */
+static bool is_odd(struct hf_slice path)
+{
+    uint8_t before = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t c = path.ptr[i];
+        bool ends = i + 1 == path.len || path.ptr[i + 1] == '/';
+        if ((c >= 'A' && c <= 'Z') || c == ';' || c == '%' || (c == '/' && before == '/') || (ends && c == '.')) {
+            return true;
+        }
+        before = c;
+    }
+    return false;
+}
+
+/* A segment without what is behind a ';' or %3B, and without dots and %20 at its end. */
+static struct hf_slice fold_segment(struct hf_slice segment)
+{
+    segment = hf_slice_first(segment, hf_slice_find(segment, ';'));
+    segment = hf_slice_first(segment, hf_slice_search(segment, HF_LITERAL("%3B")));
+    segment = hf_slice_first(segment, hf_slice_search(segment, HF_LITERAL("%3b")));
+    for (;;) {
+        if (segment.len > 0 && segment.ptr[segment.len - 1] == '.') {
+            segment.len--;
+        } else if (hf_slice_ends(segment, HF_LITERAL("%20"))) {
+            segment.len -= 3;
+        } else {
+            return segment;
+        }
+    }
+}
+
 static void fold_path(struct hf_slice path, struct hf_buffer *out)
 {
     struct hf_slice segment;
+    bool slash = path.len > 0 && path.ptr[path.len - 1] == '/';
     while (hf_slice_next(&path, '/', &segment)) {
-        segment = hf_slice_first(segment, hf_slice_find(segment, ';'));
-        size_t coded = hf_slice_search(segment, HF_LITERAL("%3"));
-        segment = hf_slice_first(segment, coded); /* %3B is the only one of them that a fold could matter for */
-        while (segment.len > 0 && (segment.ptr[segment.len - 1] == '.' || segment.ptr[segment.len - 1] == ' ')) {
-            segment.len--;
+        segment = fold_segment(segment);
+        if (segment.len > 0) {
+            hf_buffer_add_byte(out, '/');
         }
-        if (segment.len >= 3 && hf_slice_eq(hf_slice_from(segment, segment.len - 3), HF_LITERAL("%20"))) {
-            segment.len -= 3;
-        }
-        if (segment.len == 0) {
-            continue;
-        }
-        hf_buffer_add_byte(out, '/');
         for (size_t i = 0; i < segment.len; i++) {
             uint8_t c = segment.ptr[i];
             hf_buffer_add_byte(out, c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c);
         }
     }
-    hf_buffer_add_byte(out, '/');
+    if (slash || out->len == 0) {
+        hf_buffer_add_byte(out, '/');
+    }
 }
 
-/* A backend that reads paths carelessly would serve what another route guards: such a spelling is refused. */
+/* A backend that reads paths carelessly would serve what a more particular route guards: such a spelling is refused. */
 static bool is_ambiguous(struct hf_opening *o, const struct hf_route *route)
 {
     struct hf_buffer folded;
-    struct hf_buffer prefix;
-    bool ambiguous = false;
-    if (o->runtime->config->route_count < 2) {
+    struct hf_route *other;
+    if (o->runtime->config->route_count < 2 || !is_odd(hf_buffer_slice(&o->path))) {
         return false;
     }
     hf_buffer_init(&folded, &hf_heap, o->path.max * 2);
-    hf_buffer_init(&prefix, &hf_heap, o->path.max * 2);
     fold_path(hf_buffer_slice(&o->path), &folded);
-    for (size_t i = 0; i < o->runtime->config->route_count && !ambiguous; i++) {
-        const struct hf_route *other = &o->runtime->routes[i];
-        hf_buffer_clear(&prefix);
-        fold_path(hf_slice_of(other->config->path), &prefix);
-        if (hf_slice_starts(hf_buffer_slice(&folded), hf_buffer_slice(&prefix))) {
-            ambiguous = other != route && !same_access(other->config, route->config);
-            break; /* longest first */
-        }
-    }
-    ambiguous = ambiguous || folded.failed || prefix.failed;
+    other = folded.failed ? NULL : hf_runtime_route(o->runtime, hf_buffer_slice(&folded));
     hf_buffer_reset(&folded);
-    hf_buffer_reset(&prefix);
-    return ambiguous;
+    return other != NULL && strlen(other->config->path) > strlen(route->config->path) &&
+           !same_access(other->config, route->config);
 }
 
 static struct hf_route *find_route(struct hf_opening *o)
@@ -318,7 +339,7 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
             return true;
         }
     }
-    return config->hosts.count == 0 || no(o, HF_CAUSE_HOST_REFUSED, 403, "the Host is not one of the route's hosts");
+    return config->hosts.count == 0 || not_let_in(o, HF_CAUSE_HOST_REFUSED, "the Host is not one of the route's hosts");
 }
 
 static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
@@ -329,14 +350,14 @@ static bool check_origin(struct hf_opening *o, const struct hf_route_config *con
     }
     if (origin == NULL) {
         return config->missing_origin == HF_ORIGIN_ALLOW ||
-               no(o, HF_CAUSE_ORIGIN_REFUSED, 403, "the request has no Origin, and this route demands one");
+               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "the request has no Origin, and this route demands one");
     }
     for (size_t i = 0; i < config->origins.count; i++) {
         if (hf_origin_matches(hf_slice_of(config->origins.items[i]), *origin)) {
             return true;
         }
     }
-    return no(o, HF_CAUSE_ORIGIN_REFUSED, 403, "the Origin is not one of the route's origins");
+    return not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "the Origin is not one of the route's origins");
 }
 
 static bool check_extensions(struct hf_opening *o)

@@ -246,6 +246,7 @@ static void timed_out(struct hf_opening *o)
         break;
     case HF_OPENING_ANSWER:
     case HF_OPENING_BODY:
+        hf_opening_backend_failed(o, "no answer to the handshake in time");
         hf_opening_drop_backend(o);
         hf_opening_refuse(o, HF_CAUSE_BACKEND_SLOW, 504, "the backend did not answer the handshake in time", 0);
         break;

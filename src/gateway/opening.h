@@ -95,6 +95,8 @@ bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
 void hf_opening_connect(struct hf_opening *o);
 /* This attempt failed: counts against the backend, and the next is made. */
 void hf_opening_connect_failed(struct hf_opening *o, const char *why);
+/* Counts against the backend. */
+void hf_opening_backend_failed(struct hf_opening *o, const char *why);
 /* The client left, or the gateway stops, while the call-out is asked: its line in the log. */
 void hf_opening_auth_abandoned(struct hf_opening *o);
 /* Gives up what goes on towards the backend. */

@@ -189,9 +189,9 @@ static void take_close(struct hf_relay *r, struct hf_leg *leg, struct hf_slice p
     uint16_t fault;
     struct hf_slice reason;
     if (!hf_close_read(payload, &code, &reason, &fault)) {
-        enum hf_cause cause = fault == HF_CLOSE_BAD_DATA ? HF_CAUSE_BAD_UTF8
-                              : leg->is_client           ? HF_CAUSE_CLIENT_PROTOCOL
-                                                         : HF_CAUSE_BACKEND_PROTOCOL;
+        enum hf_cause cause = !leg->is_client              ? HF_CAUSE_BACKEND_PROTOCOL
+                              : fault == HF_CLOSE_BAD_DATA ? HF_CAUSE_BAD_UTF8
+                                                           : HF_CAUSE_CLIENT_PROTOCOL;
         hf_relay_fault(r, leg, cause, fault, "a Close that is not allowed");
         return;
     }
@@ -234,6 +234,21 @@ static void delay(struct hf_relay *r, struct hf_leg *leg, hf_time wait)
     hf_relay_schedule(r);
 }
 
+/* Once for each connection: what floods a limit must not flood the log. */
+static void say_dry_run(struct hf_relay *r)
+{
+    struct hf_log_line line;
+    hf_count(r->worker, HF_COUNT_limit_dry_run, 1);
+    if (r->dry_said) {
+        return;
+    }
+    r->dry_said = true;
+    hf_log_begin(&line, r->worker->gateway->log, HF_LOG_WARNING, r->worker->loop->wall, "limit dry run");
+    hf_log_number(&line, "id", (int64_t)r->identity->id);
+    hf_log_cstr(&line, "limit", "too many messages a minute; said once for this connection");
+    hf_log_end(&line);
+}
+
 /* Charges one message to a bucket. 0: it may pass; else the time until it may. */
 static hf_time charge(struct hf_relay *r, struct hf_rate *rate, const struct hf_rate_rules *rules)
 {
@@ -241,7 +256,7 @@ static hf_time charge(struct hf_relay *r, struct hf_rate *rate, const struct hf_
     hf_time wait = hf_rate_charge(rate, rules, 1, now);
     if (wait > 0 && r->route->config->limits.dry_run) {
         hf_rate_force(rate, rules, 1, now);
-        hf_count(r->worker, HF_COUNT_limit_dry_run, 1);
+        say_dry_run(r);
         wait = 0;
     }
     return wait;

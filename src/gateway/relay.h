@@ -89,18 +89,18 @@ struct hf_relay {
     bool held_message : 1;         /* the message at the front was counted as delayed */
     bool draining : 1;
     bool one_sided : 1;          /* a side ended without a Close */
-    bool counted : 1;              /* it stands in the limits' counts */
+    bool dry_said : 1;           /* the log says already that a dry run let a message pass */
 };
 
-/* Takes over both streams (open, their handlers set by this call) and the identity, also on failure (then it returns
- * HF_NO_MEMORY with everything given back to the caller untouched). The ending of a failed open is the caller's. */
+/* Takes over both streams, which are open, and the identity. On HF_NO_MEMORY they are still the caller's, untouched, and so is the
+ * ending record. */
 HF_MUST_USE enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client, struct hf_stream *backend,
                                          struct hf_identity *identity, const struct hf_deflate *deflate);
 /* Ends it for a reason of the gateway: record, Close to both legs. Does nothing when it has ended. */
 void hf_relay_end(struct hf_relay *relay, enum hf_cause cause);
 /* Says goodbye at `when`. */
 void hf_relay_drain(struct hf_relay *relay, hf_time when);
-/* Ends and frees it at once, both streams aborted. */
+/* Ends and frees it at once; what was sent is left to the kernel. */
 void hf_relay_kill(struct hf_relay *relay, enum hf_cause cause);
 
 /* ---- between relay.c, relay_end.c and relay_time.c ------------------------------------------------ */

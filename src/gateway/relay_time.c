@@ -5,6 +5,11 @@
  * early it is set again, so a busy connection pays for time about once a heartbeat. */
 #include "gateway/relay.h"
 
+#include <errno.h>
+
+/* A leg that is not read does not tell its end: it is looked for so often. */
+#define HELD_LOOK HF_SECONDS(1)
+
 static uint32_t now_ms(const struct hf_relay *r) { return hf_heartbeat_ms(hf_relay_now(r)); }
 /* Milliseconds from now until `when`, negative when it is past; 32-bit times wrap. */
 static int32_t until(const struct hf_relay *r, uint32_t when) { return (int32_t)(when - now_ms(r)); }
@@ -27,6 +32,9 @@ static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
 {
     hf_time now = hf_relay_now(r);
     hf_time when = hf_heartbeat_deadline(&leg->beat, beat_rules(r, leg), now);
+    if (leg->hold != 0) {
+        when = earlier(when, now + HELD_LOOK);
+    }
     if ((leg->hold & HF_HOLD_RATE) != 0) {
         int32_t left = until(r, leg->wake_ms);
         when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
@@ -81,8 +89,7 @@ void hf_relay_blocked(struct hf_relay *r, struct hf_leg *leg)
     leg->stuck_ms = now_ms(r);
     leg->looked = false;
     /* A flood blocks often: the timer is moved only when it would come too late. */
-    if (!hf_timer_is_set(&r->timer) ||
-        r->timer.when > hf_relay_now(r) + HF_MS(stuck_limit(r, leg))) {
+    if (!hf_timer_is_set(&r->timer) || r->timer.when > hf_relay_now(r) + HELD_LOOK) {
         hf_relay_schedule(r);
     }
 }
@@ -170,6 +177,18 @@ static void tick_stuck(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
+static void look_at_held(struct hf_relay *r, struct hf_leg *leg)
+{
+    struct hf_progress progress = {0};
+    if (!r->open || leg->hold == 0) {
+        return;
+    }
+    hf_stream_progress(leg->stream, &progress);
+    if (progress.dead) {
+        hf_relay_peer_gone(r, leg, &(struct hf_end){.kind = HF_END_RST, .error = ECONNRESET, .detail = "reset"});
+    }
+}
+
 static void tick_hold(struct hf_relay *r, struct hf_leg *leg)
 {
     if ((leg->hold & HF_HOLD_RATE) != 0 && until(r, leg->wake_ms) <= 0) {
@@ -189,6 +208,8 @@ static void tick_open(struct hf_relay *r)
     }
     tick_hold(r, &r->client);
     tick_hold(r, &r->backend);
+    look_at_held(r, &r->client);
+    look_at_held(r, &r->backend);
     tick_stuck(r, &r->client);
     tick_stuck(r, &r->backend);
     if (r->open) {

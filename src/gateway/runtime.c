@@ -191,6 +191,19 @@ static void runtime_free(struct hf_runtime *rt)
     free(rt);
 }
 
+static void init_sockets(struct hf_runtime *rt)
+{
+    hf_time longest = 0;
+    for (size_t i = 0; i < rt->config->route_count; i++) {
+        hf_time send_timeout = rt->config->routes[i].send_timeout;
+        longest = send_timeout > longest ? send_timeout : longest;
+    }
+    rt->sockets = rt->config->sockets;
+    if (rt->sockets.user_timeout > 0 && rt->sockets.user_timeout < 2 * longest) {
+        rt->sockets.user_timeout = 2 * longest;
+    }
+}
+
 static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtime *before, struct hf_buffer *why)
 {
     struct hf_config *config = rt->config;
@@ -227,6 +240,7 @@ enum hf_status hf_runtime_new(struct hf_config *config, const struct hf_runtime 
     }
     rt->refs = 1;
     rt->config = hf_config_ref(config);
+    init_sockets(rt);
     enum hf_status status = runtime_fill(rt, before, why);
     if (status != HF_OK) {
         runtime_free(rt);

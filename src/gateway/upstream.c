@@ -281,9 +281,11 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
     const struct hf_slice *front_host = NULL;
     const char *scheme = o->listener_tls != NULL ? "https" : "http";
     hf_buffer_add_text(b, "X-Forwarded-For: ");
-    if (o->behind_proxy) {
+    if (o->front_trusted) {
         proto = hf_head_find(o->head, "X-Forwarded-Proto");
         front_host = hf_head_find(o->head, "X-Forwarded-Host");
+    }
+    if (o->behind_proxy) {
         add_chain(o, b);
     }
     const uint8_t *nearest = o->behind_proxy ? o->front : o->peer;
@@ -591,9 +593,14 @@ static size_t take_answer(struct hf_opening *o, struct hf_slice bytes)
 
 void hf_opening_connect_failed(struct hf_opening *o, const char *why)
 {
+    hf_opening_backend_failed(o, why);
+    hf_opening_connect(o);
+}
+
+void hf_opening_backend_failed(struct hf_opening *o, const char *why)
+{
     o->connect_why = why;
     mark_failed(o);
-    hf_opening_connect(o);
 }
 
 /* ---- the backend's stream ---------------------------------------------------------------------------------------- */
@@ -664,7 +671,7 @@ static void try_address(struct hf_opening *o)
 {
     const struct hf_route *route = o->identity->route;
     const struct hf_upstream_config *u = o->identity->backend->config;
-    struct hf_connect how = {.address = o->address, .options = o->runtime->config->sockets};
+    struct hf_connect how = {.address = o->address, .options = o->runtime->sockets};
     if (u->tls) {
         how.tls.tls = route->tls;
         how.tls.name = route->config->upstream_tls.name != NULL ? route->config->upstream_tls.name : u->host;

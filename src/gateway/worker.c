@@ -54,22 +54,41 @@ static void close_listener(struct hf_worker_listener *l)
     free(l);
 }
 
-/* A port 0 of the configuration is the same port for every worker: the one the first was given. */
-static struct hf_address address_to_bind(struct hf_worker *worker, const struct hf_address *configured)
+static bool is_port_0(const struct hf_address *a)
 {
-    struct hf_worker *first = worker->gateway->workers[0];
-    struct hf_worker_listener *l = first == worker || first == NULL ? NULL : find_listener(first, configured);
-    return l != NULL ? l->bound : *configured;
+    return (a->u.any.sa_family == AF_INET && a->u.v4.sin_port == 0) || (a->u.any.sa_family == AF_INET6 && a->u.v6.sin6_port == 0);
+}
+
+/* Port 0 of the configuration is one port for all workers: the one the first was given. */
+static enum hf_status listen_shared(struct hf_worker *worker, struct hf_worker_listener *l, struct hf_listen *how)
+{
+    struct hf_gateway *g = worker->gateway;
+    size_t i = 0;
+    pthread_mutex_lock(&g->lock);
+    while (i < g->bound_count && !same_address(&g->bound[i].configured, &l->address)) {
+        i++;
+    }
+    if (i < g->bound_count) {
+        how->address = g->bound[i].bound;
+    }
+    enum hf_status status = hf_loop_listen(worker->loop, how, &listener_handler, l, &l->listener);
+    if (status == HF_OK && i == g->bound_count && i < sizeof(g->bound) / sizeof(g->bound[0])) {
+        g->bound[i].configured = l->address;
+        hf_listener_address(worker->loop, l->listener, &g->bound[i].bound);
+        g->bound_count++;
+    }
+    pthread_mutex_unlock(&g->lock);
+    return status;
 }
 
 static enum hf_status open_listener(struct hf_worker *worker, const struct hf_config *config, size_t index,
                                     struct hf_worker_listener **out)
 {
     const struct hf_listen_config *c = &config->listens[index];
-    struct hf_listen how = {.address = address_to_bind(worker, &c->address),
+    struct hf_listen how = {.address = c->address,
                             .reuse_port = c->address.u.any.sa_family != AF_UNIX,
                             .unix_mode = config->unix_mode,
-                            .options = config->sockets};
+                            .options = worker->runtime->sockets};
     struct hf_worker_listener *l = calloc(1, sizeof(*l));
     if (l == NULL) {
         return HF_NO_MEMORY;
@@ -77,7 +96,8 @@ static enum hf_status open_listener(struct hf_worker *worker, const struct hf_co
     l->worker = worker;
     l->address = c->address;
     hf_list_init(&l->node);
-    enum hf_status status = hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
+    enum hf_status status = is_port_0(&c->address) ? listen_shared(worker, l, &how)
+                                                   : hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
     if (status != HF_OK) {
         free(l);
         return status;

@@ -104,6 +104,7 @@ struct hf_route {
 struct hf_runtime {
     _Atomic uint32_t refs;
     struct hf_config *config;
+    struct hf_socket_options sockets; /* the configuration's; TCP gives nobody up before send_timeout has judged him */
     struct hf_tls **listener_tls;  /* one for each listener, NULL for plain */
     struct hf_route *routes;       /* as config->routes */
 };
@@ -132,6 +133,12 @@ struct hf_gateway {
     hf_wall started;
     struct hf_worker **workers;
     size_t worker_count;
+    /* Under the lock: the ports that the system chose for listeners of port 0, which all workers share. */
+    struct hf_bound {
+        struct hf_address configured;
+        struct hf_address bound;
+    } bound[16];
+    size_t bound_count;
     /* The newest runtime; changed by reload alone, under the lock. */
     pthread_mutex_t lock;
     struct hf_runtime *runtime;

@@ -104,6 +104,7 @@ struct hf_progress {
     uint64_t unsent;   /* bytes taken by send that have not left the socket (or the TLS record) */
     uint64_t unacked;  /* bytes taken by send that the peer's TCP has not acknowledged, unsent included */
     uint32_t rtt_us;   /* smoothed by TCP; 0 when unknown */
+    bool dead;         /* TCP knows that the peer is gone (reset, timed out), though bytes may still be unread */
     uint64_t unread;   /* bytes received that on_bytes has not taken: with io and in the kernel */
 };
 

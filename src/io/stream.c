@@ -506,6 +506,7 @@ void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress)
     }
     if (!s->local && getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
         progress->rtt_us = info.tcpi_rtt;
+        progress->dead = info.tcpi_state == TCP_CLOSE;
     }
     int waiting = 0;
     if (ioctl(s->fd, SIOCINQ, &waiting) == 0 && waiting > 0) {
