@@ -5,6 +5,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
+SOAK_MINUTES ?= 60
 SEEDS ?= 1:20000
 MESON_FLAGS ?= -Dbuildtype=release
 
@@ -43,8 +44,11 @@ swarm: build ## run the simulator from the seeds SEEDS (1:20000)
 	@ninja -C $(BUILD) tests/sim/sim_swarm
 	@$(BUILD)/tests/sim/sim_swarm --seeds $(SEEDS)
 
-soak: ## not there yet: hours of load
-	@echo 'make soak: not there yet; bench/load.c can hold connections for as long as it is told' >&2; exit 1
+soak: ## load a gateway for SOAK_MINUTES (60); nothing it holds may grow
+	@tools/install-deps build bench
+	@$(MAKE) --no-print-directory build
+	@ninja -C $(BUILD) bench/bench-load bench/bench-backend
+	@tests/soak/run --minutes $(SOAK_MINUTES) --build $(BUILD)
 
 lint: build ## clang-format, clang-tidy and tools/tidy
 	@tools/install-deps lint

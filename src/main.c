@@ -21,7 +21,8 @@ static const struct command commands[] = {
 static void print_usage(FILE *out)
 {
     fputs("usage: holdfast COMMAND [OPTION]...\n\n"
-          "Keeps WebSocket connections alive, and says why they end.\n\ncommands:\n", out);
+          "Keeps WebSocket connections alive, and says why they end.\n\ncommands:\n",
+          out);
     for (size_t i = 0; i < COMMANDS; i++) {
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
     }
@@ -39,7 +40,8 @@ int main(int argc, char **argv)
         puts("holdfast " HF_VERSION);
         return 0;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_usage(stdout);
         return 0;
     }

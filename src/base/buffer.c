@@ -217,16 +217,18 @@ static size_t utf8_len(const uint8_t *p, size_t len)
 static void add_unicode_escape(struct hf_buffer *b, uint16_t c)
 {
     static const char digits[] = "0123456789abcdef";
-    char text[6] = {'\\', 'u', digits[c >> 12], digits[c >> 8 & 15], digits[c >> 4 & 15], digits[c & 15]};
+    char text[6] = {'\\',          'u', digits[c >> 12], digits[c >> 8 & 15], digits[c >> 4 & 15],
+                    digits[c & 15]};
     (void)hf_buffer_add(b, hf_slice(text, sizeof(text)));
 }
 
-/* U+2028 to U+202E and U+2066 to U+2069: line ends and changes of the writing's direction, with which a stranger's text could
- * make a log say what it does not. */
+/* U+2028 to U+202E and U+2066 to U+2069: line ends and changes of the writing's direction, with
+ * which a stranger's text could make a log say what it does not. */
 static bool changes_lines(const uint8_t *p, size_t n)
 {
     return n == 3 && p[0] == 0xe2 &&
-           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) ||
+            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
 }
 
 /* One character that is not clean; returns how many bytes it took. C1 controls (U+0080 to U+009F)

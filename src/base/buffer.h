@@ -26,8 +26,8 @@ void hf_buffer_reset(struct hf_buffer *b);
 void hf_buffer_clear(struct hf_buffer *b);
 /* Room for `more` bytes behind len. */
 HF_MUST_USE enum hf_status hf_buffer_reserve(struct hf_buffer *b, size_t more);
-/* All or nothing; on failure `failed` is set, later appends fail too, and the status may be ignored:
- * a caller that builds a text checks `failed` once at the end. */
+/* All or nothing; on failure `failed` is set, later appends fail too, and the status may be
+ * ignored: a caller that builds a text checks `failed` once at the end. */
 enum hf_status hf_buffer_add(struct hf_buffer *b, struct hf_slice s);
 enum hf_status hf_buffer_add_text(struct hf_buffer *b, const char *text);
 enum hf_status hf_buffer_add_byte(struct hf_buffer *b, uint8_t byte);
@@ -35,8 +35,8 @@ enum hf_status hf_buffer_add_byte(struct hf_buffer *b, uint8_t byte);
 enum hf_status hf_buffer_add_number(struct hf_buffer *b, int64_t value);
 enum hf_status hf_buffer_addf(struct hf_buffer *b, const char *format, ...) HF_PRINTF(2, 3);
 enum hf_status hf_buffer_addv(struct hf_buffer *b, const char *format, va_list args);
-/* s as the inside of a JSON string, without the quotes: escapes ", \, controls, and replaces bytes that
- * are not UTF-8 by U+FFFD. */
+/* s as the inside of a JSON string, without the quotes: escapes ", \, controls, and replaces bytes
+ * that are not UTF-8 by U+FFFD. */
 enum hf_status hf_buffer_add_json(struct hf_buffer *b, struct hf_slice s);
 /* Takes the first n bytes off (n <= len). */
 void hf_buffer_drop(struct hf_buffer *b, size_t n);

@@ -14,9 +14,11 @@ uint64_t hf_siphash(const uint8_t key[16], struct hf_slice s);
 
 /* Length of the padded coding of n bytes, without a NUL. */
 #define HF_BASE64_LEN(n) (((n) + 2) / 3 * 4)
-/* Writes HF_BASE64_LEN(s.len) characters, standard alphabet with padding; no NUL. Returns that count. */
+/* Writes HF_BASE64_LEN(s.len) characters, standard alphabet with padding; no NUL. Returns that
+ * count. */
 size_t hf_base64_encode(struct hf_slice s, char *text);
-/* Strict: standard alphabet, full padding, no spaces, unused bits zero. out holds text.len / 4 * 3. */
+/* Strict: standard alphabet, full padding, no spaces, unused bits zero. out holds text.len / 4 * 3.
+ */
 bool hf_base64_decode(struct hf_slice text, uint8_t *out, size_t *len);
 /* RFC 4648 base64url without padding. out holds text.len. */
 bool hf_base64url_decode(struct hf_slice text, uint8_t *out, size_t *len);

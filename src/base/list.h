@@ -12,14 +12,17 @@ struct hf_list {
     struct hf_list *prev;
 };
 
-#define HF_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define HF_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void hf_list_init(struct hf_list *node)
 {
     node->next = node;
     node->prev = node;
 }
-static inline bool hf_list_empty(const struct hf_list *head) { return head->next == head; }
+static inline bool hf_list_empty(const struct hf_list *head)
+{
+    return head->next == head;
+}
 /* The node must be on no list. */
 static inline void hf_list_append(struct hf_list *head, struct hf_list *node)
 {

@@ -18,7 +18,7 @@ struct chunk {
     struct hf_list node; /* pool->room or pool->full */
     struct slot *free;
     uint32_t out;
-    uint32_t untouched;  /* objects at the end that were never taken */
+    uint32_t untouched; /* objects at the end that were never taken */
     uint64_t bytes[];
 };
 
@@ -33,7 +33,8 @@ struct chunk {
 #define POOLING 1
 #endif
 
-void hf_pool_init(struct hf_pool *p, const struct hf_allocator *alloc, size_t size, uint32_t per_chunk)
+void hf_pool_init(struct hf_pool *p, const struct hf_allocator *alloc, size_t size,
+                  uint32_t per_chunk)
 {
     p->alloc = alloc;
     p->size = (size + 7) & ~(size_t)7;
@@ -54,7 +55,10 @@ void hf_pool_fini(struct hf_pool *p)
     }
 }
 
-static size_t slot_bytes(const struct hf_pool *p) { return sizeof(struct slot) + p->size; }
+static size_t slot_bytes(const struct hf_pool *p)
+{
+    return sizeof(struct slot) + p->size;
+}
 
 static struct chunk *new_chunk(struct hf_pool *p)
 {
@@ -97,7 +101,8 @@ void *hf_pool_take(struct hf_pool *p)
         p->count += object != NULL;
         return object;
     }
-    struct chunk *c = hf_list_empty(&p->room) ? new_chunk(p) : HF_CONTAINER(p->room.next, struct chunk, node);
+    struct chunk *c =
+        hf_list_empty(&p->room) ? new_chunk(p) : HF_CONTAINER(p->room.next, struct chunk, node);
     if (c == NULL) {
         return NULL;
     }

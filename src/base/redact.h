@@ -13,8 +13,10 @@
  * behind it ("token[]"). Pairs are separated by & or by ; and where it is in doubt whether a ; ends
  * the secret, what follows it is taken as secret too. When out fails, `out->failed` is set. */
 void hf_redact_target(struct hf_slice target, struct hf_buffer *out);
-/* The same, and the parameters of these further names (NULL at the end; NULL: none), compared percent-decoded and without case. */
-void hf_redact_target_and(struct hf_slice target, const char *const *further, struct hf_buffer *out);
+/* The same, and the parameters of these further names (NULL at the end; NULL: none), compared
+ * percent-decoded and without case. */
+void hf_redact_target_and(struct hf_slice target, const char *const *further,
+                          struct hf_buffer *out);
 /* True for header fields whose value is a secret: Authorization, Cookie, Set-Cookie,
  * Proxy-Authorization. */
 bool hf_redact_header(struct hf_slice name);

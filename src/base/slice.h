@@ -47,8 +47,8 @@ size_t hf_slice_find(struct hf_slice s, uint8_t byte);
 size_t hf_slice_search(struct hf_slice s, struct hf_slice needle);
 /* Without spaces and tabs at either end (RFC 9110 OWS). */
 struct hf_slice hf_slice_trim(struct hf_slice s);
-/* Takes the next piece up to separator off *rest. False when *rest is exhausted. An empty *rest gives
- * no piece; "a,,b" gives "a", "", "b"; "a," gives "a". */
+/* Takes the next piece up to separator off *rest. False when *rest is exhausted. An empty *rest
+ * gives no piece; "a,,b" gives "a", "", "b"; "a," gives "a". */
 bool hf_slice_next(struct hf_slice *rest, uint8_t separator, struct hf_slice *piece);
 /* Whole s as a decimal number without sign or spaces, at most max. False otherwise. */
 bool hf_slice_number(struct hf_slice s, uint64_t max, uint64_t *value);

@@ -322,15 +322,16 @@ static struct connection *oldest_of(struct hf_admin *a, unsigned wanted)
 {
     struct connection *oldest = NULL;
     for (struct connection *c = a->connections; c < a->connections + CONNECTIONS_MAX; c++) {
-        if ((wanted & (1U << c->phase)) != 0 && (oldest == NULL || c->timer.when < oldest->timer.when)) {
+        if ((wanted & (1U << c->phase)) != 0 &&
+            (oldest == NULL || c->timer.when < oldest->timer.when)) {
             oldest = c;
         }
     }
     return oldest;
 }
 
-/* A free place; when there is none, that of the connection which rests longest, or has been silent longest: silent
- * strangers must not keep a health check out. NULL when all are owed an answer. */
+/* A free place; when there is none, that of the connection which rests longest, or has been silent
+ * longest: silent strangers must not keep a health check out. NULL when all are owed an answer. */
 static struct connection *find_place(struct hf_admin *a)
 {
     struct connection *place = oldest_of(a, TO(FREE));

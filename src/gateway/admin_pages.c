@@ -172,7 +172,8 @@ static bool check_request(const struct hf_page_access *access, const struct hf_h
                           struct hf_page *page)
 {
     size_t hosts = hf_head_count(head, "Host");
-    bool twice = head->authority.len > 0 && (hosts != 1 || !hf_slice_eq_nocase(head->authority, *hf_head_find(head, "Host")));
+    bool twice = head->authority.len > 0 &&
+                 (hosts != 1 || !hf_slice_eq_nocase(head->authority, *hf_head_find(head, "Host")));
     if (twice || hosts > 1 || (hosts == 0 && head->minor > 0)) { /* RFC 9112 3.2 */
         hf_page_say(page, 400, "a request has exactly one Host header");
         page->close = true;

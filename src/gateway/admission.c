@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may come in: the rules a request passes between its head and the backend, in this order: well-formed upgrade, total rate,
- * route, host, origin, extensions, rates and connections by route and address, authentication, rates and connections by
- * principal. The first that says no makes the refusal. */
+/* Who may come in: the rules a request passes between its head and the backend, in this order:
+ * well-formed upgrade, total rate, route, host, origin, extensions, rates and connections by route
+ * and address, authentication, rates and connections by principal. The first that says no makes the
+ * refusal. */
 #include "gateway/opening.h"
 
 #include "base/redact.h"
@@ -13,124 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- the client's address ---------------------------------------------------------------------------------- */
+/* ---- logging
+ * -------------------------------------------------------------------------------------------------
+ */
 
-bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16])
-{
-    const struct hf_config *config = o->runtime->config;
-    if (hf_peer_is_unix(address)) {
-        return true; /* a Unix socket: who may connect is the file's permission */
-    }
-    for (size_t i = 0; i < config->trusted_proxy_count; i++) {
-        if (hf_block_contains(&config->trusted_proxies[i], address)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The address a member of Forwarded names with for=, or the whole member of X-Forwarded-For. */
-static bool member_address(struct hf_slice member, bool forwarded, uint8_t address[16])
-{
-    if (!forwarded) {
-        return hf_ip_parse(hf_slice_trim(member), address);
-    }
-    struct hf_slice pair;
-    while (hf_slice_next(&member, ';', &pair)) { /* RFC 7239 section 4 */
-        struct hf_slice name;
-        struct hf_slice value = hf_slice_trim(pair);
-        if (!hf_slice_next(&value, '=', &name) || !hf_slice_eq_nocase(hf_slice_trim(name), HF_LITERAL("for"))) {
-            continue;
-        }
-        value = hf_slice_trim(value);
-        if (value.len >= 2 && value.ptr[0] == '"') {
-            value = hf_slice(value.ptr + 1, value.len - 2);
-        }
-        return hf_ip_parse(value, address);
-    }
-    return false;
-}
-
-/* The members of all header lines of that name, the nearest hop last; commas in quotes part those of X-Forwarded-For too, which
- * knows no quotes. */
-#define HOPS_MAX 64
-struct hops {
-    struct hf_slice list[HOPS_MAX]; /* the newest HOPS_MAX, in a ring */
-    size_t count;
-};
-
-static void add_hop(struct hops *hops, struct hf_slice member)
-{
-    hops->list[hops->count % HOPS_MAX] = hf_slice_trim(member);
-    hops->count++;
-}
-
-static void collect_hops(const struct hf_opening *o, const char *name, bool forwarded, struct hops *hops)
-{
-    struct hf_slice member;
-    uint32_t cursor = 0;
-    hops->count = 0;
-    while (forwarded && hf_head_next_member(o->head, name, &cursor, &member)) {
-        add_hop(hops, member);
-    }
-    for (size_t i = 0; !forwarded && i < o->head->count; i++) {
-        struct hf_slice rest = o->head->headers[i].value;
-        if (hf_slice_eq_nocase(o->head->headers[i].name, hf_slice_of(name))) {
-            while (hf_slice_next(&rest, ',', &member)) {
-                add_hop(hops, member);
-            }
-        }
-    }
-}
-
-/* Walks the list of proxies from the nearest: the first address that is not trusted is the client's. */
-static bool client_of_list(const struct hf_opening *o, const char *name, bool forwarded, uint8_t address[16])
-{
-    struct hops hops;
-    bool found = false;
-    collect_hops(o, name, forwarded, &hops);
-    for (size_t i = 0; i < hops.count && i < HOPS_MAX; i++) {
-        uint8_t hop[16];
-        if (!member_address(hops.list[(hops.count - 1 - i) % HOPS_MAX], forwarded, hop)) {
-            break;
-        }
-        memcpy(address, hop, sizeof(hop));
-        found = true;
-        if (!hf_opening_trusts(o, hop)) {
-            break;
-        }
-    }
-    return found;
-}
-
-/* Headers that name the client are believed from trusted addresses only, and only the first kind that is there: a broken one must
- * not open the way to one that the proxy in front let pass. */
-static void believe_proxies(struct hf_opening *o)
-{
-    uint8_t address[16];
-    bool named = false;
-    if (o->runtime->config->trusted_proxy_count == 0 || !hf_opening_trusts(o, o->peer)) {
-        return;
-    }
-    o->front_trusted = true;
-    if (hf_head_count(o->head, "X-Forwarded-For") > 0) {
-        named = client_of_list(o, "X-Forwarded-For", false, address);
-    } else if (hf_head_count(o->head, "Forwarded") > 0) {
-        named = client_of_list(o, "Forwarded", true, address);
-    } else if (hf_head_count(o->head, "CF-Connecting-IP") == 1) {
-        named = hf_ip_parse(*hf_head_find(o->head, "CF-Connecting-IP"), address);
-    }
-    if (named) {
-        memcpy(o->front, o->peer, sizeof(o->front));
-        memcpy(o->peer, address, sizeof(address));
-        o->peer_port = 0;
-        o->behind_proxy = true;
-    }
-}
-
-/* ---- logging ------------------------------------------------------------------------------------------------- */
-
-static void log_auth(struct hf_opening *o, const char *result, const char *subject, const char *reason)
+static void log_auth(struct hf_opening *o, const char *result, const char *subject,
+                     const char *reason)
 {
     struct hf_log_line line;
     char peer[46];
@@ -154,7 +43,8 @@ void hf_opening_auth_abandoned(struct hf_opening *o)
     }
 }
 
-/* ---- the steps: each says true when the request may go on ---------------------------------------------------- */
+/* ---- the steps: each says true when the request may go on
+ * ---------------------------------------------------- */
 
 static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why)
 {
@@ -175,7 +65,8 @@ static bool check_upgrade(struct hf_opening *o)
     struct hf_ws_refusal refusal = hf_ws_check_request(o->head);
     if (refusal.not_websocket) {
         return no(o, HF_CAUSE_NOT_WEBSOCKET, 426,
-                  "this port is a WebSocket gateway: it answers WebSocket upgrades only; send ordinary HTTP requests to the "
+                  "this port is a WebSocket gateway: it answers WebSocket upgrades only; send "
+                  "ordinary HTTP requests to the "
                   "application itself");
     }
     if (refusal.status != 0) {
@@ -184,13 +75,15 @@ static bool check_upgrade(struct hf_opening *o)
     }
     struct hf_slice member;
     uint32_t cursor = 0;
-    for (unsigned members = 0; hf_head_next_member(o->head, "Connection", &cursor, &member); members++) {
+    for (unsigned members = 0; hf_head_next_member(o->head, "Connection", &cursor, &member);
+         members++) {
         if (members == CONNECTION_MEMBERS_MAX) {
             return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Connection names too many headers");
         }
     }
     if (o->early_bytes) {
-        return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "bytes came behind the request, before its answer");
+        return no(o, HF_CAUSE_HANDSHAKE_BAD, 400,
+                  "bytes came behind the request, before its answer");
     }
     return true;
 }
@@ -204,26 +97,43 @@ static bool same_list(const struct hf_string_list *a, const struct hf_string_lis
     return same;
 }
 
-static bool same_text(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_keys(const struct hf_jwt_config *a, const struct hf_jwt_config *b)
+{
+    bool same = a->key_count == b->key_count && same_text(a->jwks, b->jwks);
+    for (size_t i = 0; same && i < a->key_count; i++) {
+        const struct hf_jwt_key_config *x = &a->keys[i];
+        const struct hf_jwt_key_config *y = &b->keys[i];
+        same = same_text(x->kid, y->kid) && same_text(x->alg, y->alg) &&
+               same_text(x->file, y->file) && same_text(x->env, y->env);
+    }
+    return same && same_text(a->issuer, b->issuer) && same_list(&a->audience, &b->audience) &&
+           a->from == b->from;
+}
 
 /* Both routes let in the same people. */
 static bool same_access(const struct hf_route_config *a, const struct hf_route_config *b)
 {
-    return a->auth.kind == b->auth.kind && same_list(&a->hosts, &b->hosts) && same_list(&a->origins, &b->origins) &&
-           (a->auth.kind != HF_AUTH_JWT ||
-            (a->jwt.key_count == b->jwt.key_count && same_text(a->jwt.jwks, b->jwt.jwks) &&
-             same_text(a->jwt.issuer, b->jwt.issuer) && same_list(&a->jwt.audience, &b->jwt.audience))) &&
+    return a->auth.kind == b->auth.kind && same_list(&a->hosts, &b->hosts) &&
+           same_list(&a->origins, &b->origins) && a->missing_origin == b->missing_origin &&
+           (a->auth.kind != HF_AUTH_JWT || same_keys(&a->jwt, &b->jwt)) &&
            (a->auth.kind != HF_AUTH_CALLOUT || same_text(a->callout.url, b->callout.url));
 }
 
-/* The spellings that careless servers fold: capitals, empty segments, what is behind a ';', dots and spaces at a segment's end. */
+/* The spellings that careless servers fold: capitals, empty segments, what is behind a ';', dots
+ * and spaces at a segment's end. */
 static bool is_odd(struct hf_slice path)
 {
     uint8_t before = 0;
     for (size_t i = 0; i < path.len; i++) {
         uint8_t c = path.ptr[i];
         bool ends = i + 1 == path.len || path.ptr[i + 1] == '/';
-        if ((c >= 'A' && c <= 'Z') || c == ';' || c == '%' || (c == '/' && before == '/') || (ends && c == '.')) {
+        if ((c >= 'A' && c <= 'Z') || c == ';' || c == '%' || (c == '/' && before == '/') ||
+            (ends && c == '.')) {
             return true;
         }
         before = c;
@@ -267,7 +177,8 @@ static void fold_path(struct hf_slice path, struct hf_buffer *out)
     }
 }
 
-/* A backend that reads paths carelessly would serve what a more particular route guards: such a spelling is refused. */
+/* A backend that reads paths carelessly would serve what a more particular route guards: such a
+ * spelling is refused. */
 static bool is_ambiguous(struct hf_opening *o, const struct hf_route *route)
 {
     struct hf_buffer folded;
@@ -290,14 +201,16 @@ static struct hf_route *find_route(struct hf_opening *o)
     hf_target_split(o->head->target, &path, &query);
     hf_buffer_clear(&o->path);
     if (!hf_path_normal(path, &o->path)) {
-        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "the path has dot segments, an encoded slash or a bad escape");
+        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400,
+                 "the path has dot segments, an encoded slash or a bad escape");
         return NULL;
     }
     struct hf_route *route = hf_runtime_route(o->runtime, hf_buffer_slice(&o->path));
     if (route == NULL) {
         (void)no(o, HF_CAUSE_NO_ROUTE, 404, "no route of the gateway takes this path");
     } else if (is_ambiguous(o, route)) {
-        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "the path can be read in two ways, for which different rules hold");
+        (void)no(o, HF_CAUSE_HANDSHAKE_BAD, 400,
+                 "the path can be read in two ways, for which different rules hold");
         route = NULL;
     }
     return route;
@@ -316,7 +229,8 @@ static bool make_identity(struct hf_opening *o, struct hf_route *route)
         further[names] = route->config->balance_key;
     }
     hf_redact_target_and(o->head->target, further, &target);
-    o->identity = hf_identity_new(o->runtime, hf_slice(NULL, 0), hf_slice_first(hf_buffer_slice(&target), 512));
+    o->identity = hf_identity_new(o->runtime, hf_slice(NULL, 0),
+                                  hf_slice_first(hf_buffer_slice(&target), 512));
     hf_buffer_reset(&target);
     if (o->identity == NULL) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
@@ -339,7 +253,8 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
             return true;
         }
     }
-    return config->hosts.count == 0 || not_let_in(o, HF_CAUSE_HOST_REFUSED, "the Host is not one of the route's hosts");
+    return config->hosts.count == 0 ||
+           not_let_in(o, HF_CAUSE_HOST_REFUSED, "the Host is not one of the route's hosts");
 }
 
 static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
@@ -350,7 +265,8 @@ static bool check_origin(struct hf_opening *o, const struct hf_route_config *con
     }
     if (origin == NULL) {
         return config->missing_origin == HF_ORIGIN_ALLOW ||
-               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "the request has no Origin, and this route demands one");
+               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED,
+                          "the request has no Origin, and this route demands one");
     }
     for (size_t i = 0; i < config->origins.count; i++) {
         if (hf_origin_matches(hf_slice_of(config->origins.items[i]), *origin)) {
@@ -370,10 +286,12 @@ static bool check_extensions(struct hf_opening *o)
     return true;
 }
 
-/* ---- limits ----------------------------------------------------------------------------------------------------- */
+/* ---- limits
+ * -----------------------------------------------------------------------------------------------------
+ */
 
-static struct hf_limit_entry *entry_of(struct hf_opening *o, enum hf_limit_kind kind, struct hf_slice scope,
-                                       struct hf_slice key)
+static struct hf_limit_entry *entry_of(struct hf_opening *o, enum hf_limit_kind kind,
+                                       struct hf_slice scope, struct hf_slice key)
 {
     struct hf_membership *m = o->identity->membership;
     if (m == NULL) {
@@ -393,19 +311,22 @@ static void count_dry_run(struct hf_opening *o, const char *limit)
 {
     hf_count(o->worker, HF_COUNT_limit_dry_run, 1);
     struct hf_log_line line;
-    hf_log_begin(&line, o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall, "limit dry run");
+    hf_log_begin(&line, o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall,
+                 "limit dry run");
     hf_log_number(&line, "id", (int64_t)o->id);
     hf_log_cstr(&line, "limit", limit);
     hf_log_end(&line);
 }
 
 /* Charges a handshake; when there is no room: dry run, delay or refusal. */
-static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint32_t per_second, const char *limit)
+static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint32_t per_second,
+                             const char *limit)
 {
     struct hf_limit_entry *entry = o->identity->membership->entries[kind];
     uint8_t bit = (uint8_t)(1U << kind);
     const struct hf_limits_config *limits = &o->identity->route->config->limits;
-    struct hf_rate_rules rules = {.count = per_second, .period = HF_SECONDS(1), .burst = per_second};
+    struct hf_rate_rules rules = {
+        .count = per_second, .period = HF_SECONDS(1), .burst = per_second};
     hf_time now = o->worker->loop->now;
     if (per_second == 0 || (o->charged & bit) != 0) {
         return true;
@@ -425,7 +346,8 @@ static bool charge_handshake(struct hf_opening *o, enum hf_limit_kind kind, uint
         hf_opening_phase(o, HF_OPENING_DELAY, wait);
         return false;
     }
-    hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_RATE, 429, limit, (uint32_t)((wait + 999999) / 1000000));
+    hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_RATE, 429, limit,
+                      (uint32_t)((wait + 999999) / 1000000));
     return false;
 }
 
@@ -479,19 +401,43 @@ static bool check_limit(struct hf_opening *o, const struct demand *d)
            (d->connections == 0 || enter(o, d->kind, d->connections, d->count_text));
 }
 
+/* What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, of which every host
+ * has a whole one. */
+static struct hf_slice network_of(const uint8_t peer[16])
+{
+    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
+    return hf_slice(peer, memcmp(peer, v4, sizeof(v4)) == 0 ? 16 : 8);
+}
+
 static bool check_limits(struct hf_opening *o, const struct hf_route_config *config)
 {
     const struct hf_config *all = o->runtime->config;
     struct hf_slice none = {NULL, 0};
     struct hf_slice scope = hf_slice_of(config->path);
-    const struct demand total = {HF_LIMIT_TOTAL, all->total_handshakes_per_second, all->total_connections, false, none, none,
-                                 "too many handshakes a second in all", "too many connections in all"};
-    const struct demand route = {HF_LIMIT_ROUTE, config->limits.route_handshakes_per_second, config->limits.route_connections,
-                                 false, scope, none, "too many handshakes a second on this route",
+    const struct demand total = {HF_LIMIT_TOTAL,
+                                 all->total_handshakes_per_second,
+                                 all->total_connections,
+                                 false,
+                                 none,
+                                 none,
+                                 "too many handshakes a second in all",
+                                 "too many connections in all"};
+    const struct demand route = {HF_LIMIT_ROUTE,
+                                 config->limits.route_handshakes_per_second,
+                                 config->limits.route_connections,
+                                 false,
+                                 scope,
+                                 none,
+                                 "too many handshakes a second on this route",
                                  "too many connections on this route"};
-    const struct demand address = {HF_LIMIT_ADDRESS, config->limits.address_handshakes_per_second,
-                                   config->limits.address_connections, false, scope, hf_slice(o->peer, sizeof(o->peer)),
-                                   "too many handshakes a second from this address", "too many connections from this address"};
+    const struct demand address = {HF_LIMIT_ADDRESS,
+                                   config->limits.address_handshakes_per_second,
+                                   config->limits.address_connections,
+                                   false,
+                                   scope,
+                                   network_of(o->peer),
+                                   "too many handshakes a second from this address",
+                                   "too many connections from this address"};
     /* The narrowest first: one address that knocks too often must not eat what all share. */
     return check_limit(o, &address) && check_limit(o, &route) && check_limit(o, &total);
 }
@@ -502,14 +448,19 @@ static bool check_principal(struct hf_opening *o)
     if (hf_identity_subject(o->identity)[0] == '\0') {
         return true;
     }
-    const struct demand d = {HF_LIMIT_PRINCIPAL, config->limits.principal_handshakes_per_second,
-                             config->limits.principal_connections, config->limits.principal_messages_per_minute > 0,
-                             hf_slice_of(config->path), hf_slice_of(hf_identity_subject(o->identity)),
-                             "too many handshakes a second for this principal", "too many connections for this principal"};
+    const struct demand d = {HF_LIMIT_PRINCIPAL,
+                             config->limits.principal_handshakes_per_second,
+                             config->limits.principal_connections,
+                             config->limits.principal_messages_per_minute > 0,
+                             hf_slice_of(config->path),
+                             hf_slice_of(hf_identity_subject(o->identity)),
+                             "too many handshakes a second for this principal",
+                             "too many connections for this principal"};
     return check_limit(o, &d);
 }
 
-/* ---- subprotocols and the token --------------------------------------------------------------------------------- */
+/* ---- subprotocols and the token
+ * --------------------------------------------------------------------------------- */
 
 /* Offers what the client offers, without the member that carries the token. */
 static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
@@ -529,8 +480,25 @@ static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
     return !o->protocols.failed;
 }
 
-/* What a place held: no token, one, or more than one, of which the backend might read another than the gateway. */
+/* What a place held: no token, one, or more than one, of which the backend might read another than
+ * the gateway. */
 enum found { FOUND_NONE, FOUND_ONE, FOUND_MANY };
+
+/* How often the parameter is there, for servers that part at & and for those that part at ; as
+ * well. */
+static unsigned count_in_query(struct hf_slice query, struct hf_slice name)
+{
+    struct hf_slice pair;
+    struct hf_slice part;
+    struct hf_slice value;
+    unsigned count = 0;
+    while (hf_slice_next(&query, '&', &pair)) {
+        while (hf_slice_next(&pair, ';', &part)) {
+            count += hf_query_find(part, name, &value) ? 1 : 0;
+        }
+    }
+    return count;
+}
 
 static enum found token_of_query(struct hf_opening *o, const char *name)
 {
@@ -541,9 +509,7 @@ static enum found token_of_query(struct hf_opening *o, const char *name)
     if (!hf_query_find(query, hf_slice_of(name), &value)) {
         return FOUND_NONE;
     }
-    struct hf_slice behind = hf_slice_from(query, (size_t)(value.ptr + value.len + 1 - query.ptr));
-    struct hf_slice second;
-    if (hf_query_find(behind, hf_slice_of(name), &second)) {
+    if (count_in_query(query, hf_slice_of(name)) > 1) {
         return FOUND_MANY;
     }
     hf_buffer_clear(&o->token_bytes);
@@ -605,7 +571,8 @@ static enum found token_of_protocol(struct hf_opening *o, const char *prefix)
     return found;
 }
 
-static enum found token_of_place(struct hf_opening *o, const struct hf_jwt_config *jwt, enum hf_token_place place)
+static enum found token_of_place(struct hf_opening *o, const struct hf_jwt_config *jwt,
+                                 enum hf_token_place place)
 {
     switch (place) {
     case HF_TOKEN_QUERY:
@@ -620,15 +587,19 @@ static enum found token_of_place(struct hf_opening *o, const struct hf_jwt_confi
     }
 }
 
-/* Looks in every place the route names. Tokens that differ are FOUND_MANY: the one that is checked must be the one that counts. */
+/* Looks in every place the route names. Tokens that differ are FOUND_MANY: the one that is checked
+ * must be the one that counts. */
 static enum found find_token(struct hf_opening *o, const struct hf_jwt_config *jwt)
 {
-    static const enum hf_token_place places[] = {HF_TOKEN_QUERY, HF_TOKEN_HEADER, HF_TOKEN_COOKIE, HF_TOKEN_SUBPROTOCOL};
+    static const enum hf_token_place places[] = {HF_TOKEN_QUERY, HF_TOKEN_HEADER, HF_TOKEN_COOKIE,
+                                                 HF_TOKEN_SUBPROTOCOL};
     struct hf_slice first = {NULL, 0};
     enum found found = FOUND_NONE;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        enum found here = (jwt->from & places[i]) != 0 ? token_of_place(o, jwt, places[i]) : FOUND_NONE;
-        if (here == FOUND_MANY || (here == FOUND_ONE && found == FOUND_ONE && !hf_slice_eq(first, o->token))) {
+        enum found here =
+            (jwt->from & places[i]) != 0 ? token_of_place(o, jwt, places[i]) : FOUND_NONE;
+        if (here == FOUND_MANY ||
+            (here == FOUND_ONE && found == FOUND_ONE && !hf_slice_eq(first, o->token))) {
             return FOUND_MANY;
         }
         if (here == FOUND_ONE && found == FOUND_NONE) {
@@ -640,7 +611,8 @@ static enum found find_token(struct hf_opening *o, const struct hf_jwt_config *j
     return found;
 }
 
-/* ---- authentication ---------------------------------------------------------------------------------------------- */
+/* ---- authentication
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Gives the identity its subject: it is made anew, because its strings are part of its block. */
 static bool name_identity(struct hf_opening *o, struct hf_slice subject)
@@ -649,8 +621,8 @@ static bool name_identity(struct hf_opening *o, struct hf_slice subject)
     if (subject.len == 0) {
         return true;
     }
-    struct hf_identity *named =
-        hf_identity_new(old->runtime, hf_slice_first(subject, 255), hf_slice_of(hf_identity_target(old)));
+    struct hf_identity *named = hf_identity_new(old->runtime, hf_slice_first(subject, 255),
+                                                hf_slice_of(hf_identity_target(old)));
     if (named == NULL) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
         return false;
@@ -679,7 +651,8 @@ static bool check_jwt(struct hf_opening *o)
     } else if (found == FOUND_MANY) {
         verdict = HF_JWT_MALFORMED;
     }
-    log_auth(o, verdict == HF_JWT_OK ? "ok" : "refused", claims.subject, hf_jwt_verdict_text(verdict));
+    log_auth(o, verdict == HF_JWT_OK ? "ok" : "refused", claims.subject,
+             hf_jwt_verdict_text(verdict));
     switch (verdict) {
     case HF_JWT_OK:
         o->identity->expires = jwt->expiry ? claims.expires : INT64_MAX;
@@ -709,10 +682,11 @@ static void go_on(struct hf_opening *o)
 
 static void deny(struct hf_opening *o, const struct hf_callout_answer *answer)
 {
-    hf_opening_record(o, answer->status == 401 ? HF_CAUSE_AUTH_INVALID : HF_CAUSE_AUTH_REFUSED, answer->status, answer->why, 0);
+    hf_opening_record(o, answer->status == 401 ? HF_CAUSE_AUTH_INVALID : HF_CAUSE_AUTH_REFUSED,
+                      answer->status, answer->why, 0);
     hf_buffer_clear(&o->reply);
-    hf_buffer_addf(&o->reply, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n", answer->status,
-                   hf_http_reason(answer->status), answer->body.len);
+    hf_buffer_addf(&o->reply, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
+                   answer->status, hf_http_reason(answer->status), answer->body.len);
     if (answer->content_type.len > 0) {
         hf_buffer_addf(&o->reply, "Content-Type: %.*s\r\n", HF_SLICE_ARG(answer->content_type));
     }
@@ -729,9 +703,13 @@ static void callout_done(void *owner, const struct hf_callout_answer *answer)
     struct hf_opening *o = owner;
     char subject[256];
     o->callout = NULL;
-    (void)snprintf(subject, sizeof(subject), "%.*s", HF_SLICE_ARG(hf_slice_first(answer->subject, 255)));
-    log_auth(o, answer->kind == HF_CALLOUT_ALLOW ? "ok" : answer->kind == HF_CALLOUT_DENY ? "refused" : "failed", subject,
-             answer->why);
+    (void)snprintf(subject, sizeof(subject), "%.*s",
+                   HF_SLICE_ARG(hf_slice_first(answer->subject, 255)));
+    log_auth(o,
+             answer->kind == HF_CALLOUT_ALLOW  ? "ok"
+             : answer->kind == HF_CALLOUT_DENY ? "refused"
+                                               : "failed",
+             subject, answer->why);
     switch (answer->kind) {
     case HF_CALLOUT_ALLOW:
         if (hf_buffer_add(&o->extra, answer->headers) != HF_OK) {
@@ -744,12 +722,13 @@ static void callout_done(void *owner, const struct hf_callout_answer *answer)
         deny(o, answer);
         break;
     case HF_CALLOUT_TIMEOUT:
-        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504, "the application did not answer the question whether you may come in",
-                          1);
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504,
+                          "the application did not answer the question whether you may come in", 1);
         break;
     case HF_CALLOUT_FAILED:
     default:
-        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 502, "the application could not be asked whether you may come in", 1);
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 502,
+                          "the application could not be asked whether you may come in", 1);
         break;
     }
 }
@@ -761,25 +740,27 @@ static void start_callout(struct hf_opening *o)
     hf_peer_text(o->peer, peer);
     /* The call-out keeps its own time; this phase's timer is only a net under it. */
     hf_opening_phase(o, HF_OPENING_CALLOUT, route->config->callout.timeout + HF_SECONDS(5));
-    if (hf_callout_start(o->worker->loop, route->callout, route->config, o->head, peer, o->listener_tls != NULL, callout_done, o,
-                         &o->callout) != HF_OK) {
+    if (hf_callout_start(o->worker->loop, route->callout, route->config, o->head, peer,
+                         o->listener_tls != NULL, callout_done, o, &o->callout) != HF_OK) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
     }
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------ */
+/* ---- all of it
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static bool admit_first(struct hf_opening *o)
 {
     struct hf_route *route;
-    return check_upgrade(o) && (route = find_route(o)) != NULL && make_identity(o, route) && check_host(o, route->config) &&
-           check_origin(o, route->config) && check_extensions(o);
+    return check_upgrade(o) && (route = find_route(o)) != NULL && make_identity(o, route) &&
+           check_host(o, route->config) && check_origin(o, route->config) && check_extensions(o);
 }
 
 void hf_opening_admit(struct hf_opening *o)
 {
     if (o->identity == NULL) {
-        believe_proxies(o);
+        hf_opening_believe_proxies(o);
         if (!admit_first(o)) {
             return;
         }

@@ -167,7 +167,8 @@ const struct hf_config_key hf_config_keys[] = {
     KEY("frame_max", SIZE, INHERITED(frame_max), "0",
         "largest frame of a client, in bytes on the wire; 0: as message_max", RANGE(0, GIB(1024))),
     KEY("utf8_check", BOOL, INHERITED(utf8_check), "false",
-        "whether the gateway checks that text messages are UTF-8; off: the backend does"),
+        "whether the gateway checks that clients' text is UTF-8 (text that is not compressed); "
+        "off: the backend does"),
     KEY("send_timeout", DURATION, INHERITED(send_timeout), "30s",
         "a side that takes nothing for so long while bytes wait for it is ended",
         RANGE(MS(10), HOURS(24))),

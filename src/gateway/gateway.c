@@ -18,9 +18,13 @@ struct life {
     size_t running;
 };
 
-static struct life *life_of(struct hf_gateway *g) { return HF_CONTAINER(g, struct life, gateway); }
+static struct life *life_of(struct hf_gateway *g)
+{
+    return HF_CONTAINER(g, struct life, gateway);
+}
 
-/* ---- telling the workers ---------------------------------------------------------------------------------------- */
+/* ---- telling the workers
+ * ---------------------------------------------------------------------------------------- */
 
 struct order {
     struct hf_task task;
@@ -36,11 +40,13 @@ static void run_order(struct hf_task *task, struct hf_loop *loop)
     free(order);
 }
 
-bool hf_gateway_broadcast(struct hf_gateway *g, void (*run)(struct hf_worker *worker, void *context), void *context)
+bool hf_gateway_broadcast(struct hf_gateway *g,
+                          void (*run)(struct hf_worker *worker, void *context), void *context)
 {
     struct order **orders = calloc(g->worker_count, sizeof(struct order *));
     size_t made = 0;
-    while (orders != NULL && made < g->worker_count && (orders[made] = calloc(1, sizeof(**orders))) != NULL) {
+    while (orders != NULL && made < g->worker_count &&
+           (orders[made] = calloc(1, sizeof(**orders))) != NULL) {
         made++;
     }
     bool all = made == g->worker_count && orders != NULL;
@@ -49,16 +55,19 @@ bool hf_gateway_broadcast(struct hf_gateway *g, void (*run)(struct hf_worker *wo
             free(orders[i]);
             continue;
         }
-        *orders[i] = (struct order){.task = {.run = run_order}, .worker = g->workers[i], .run = run, .context = context};
+        *orders[i] = (struct order){
+            .task = {.run = run_order}, .worker = g->workers[i], .run = run, .context = context};
         hf_loop_post(g->workers[i]->loop, &orders[i]->task);
     }
     free(orders);
     return all;
 }
 
-/* ---- making and freeing -------------------------------------------------------------------------------------------- */
+/* ---- making and freeing
+ * -------------------------------------------------------------------------------------------- */
 
-static enum hf_status make_workers(struct life *life, size_t count, uint64_t seed, struct hf_buffer *why)
+static enum hf_status make_workers(struct life *life, size_t count, uint64_t seed,
+                                   struct hf_buffer *why)
 {
     struct hf_gateway *g = &life->gateway;
     enum hf_status status = HF_OK;
@@ -67,7 +76,8 @@ static enum hf_status make_workers(struct life *life, size_t count, uint64_t see
         return HF_NO_MEMORY;
     }
     for (size_t i = 0; i < count && status == HF_OK; i++) {
-        g->workers[i] = hf_worker_new(g, life->loops[i], (unsigned)i, seed + i * 0x9e3779b97f4a7c15ULL);
+        g->workers[i] =
+            hf_worker_new(g, life->loops[i], (unsigned)i, seed + i * 0x9e3779b97f4a7c15ULL);
         if (g->workers[i] == NULL) {
             return HF_NO_MEMORY;
         }
@@ -77,8 +87,9 @@ static enum hf_status make_workers(struct life *life, size_t count, uint64_t see
     return status;
 }
 
-enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, struct hf_loop **loops, size_t count,
-                              uint64_t seed, struct hf_gateway **gateway, struct hf_buffer *why)
+enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, struct hf_loop **loops,
+                              size_t count, uint64_t seed, struct hf_gateway **gateway,
+                              struct hf_buffer *why)
 {
     *gateway = NULL;
     struct life *life = calloc(1, sizeof(*life));
@@ -146,7 +157,9 @@ void hf_gateway_free(struct hf_gateway *g)
     free(life);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------------- */
+/* ---- threads
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void *worker_thread(void *context)
 {
@@ -166,7 +179,8 @@ enum hf_status hf_gateway_start(struct hf_gateway *g)
     sigfillset(&all); /* signals are for the owner's thread */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (life->running < g->worker_count &&
-           pthread_create(&life->threads[life->running], NULL, worker_thread, life->loops[life->running]) == 0) {
+           pthread_create(&life->threads[life->running], NULL, worker_thread,
+                          life->loops[life->running]) == 0) {
         life->running++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -190,7 +204,9 @@ void hf_gateway_stop(struct hf_gateway *g)
     life->running = 0;
 }
 
-/* ---- reload and drain ------------------------------------------------------------------------------------------------------ */
+/* ---- reload and drain
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* Shared by the workers that apply it; the last one frees it. */
 struct change {
@@ -207,7 +223,8 @@ static void apply_change(struct hf_worker *worker, void *context)
     hf_buffer_init(&why, &hf_heap, 4096);
     if (hf_worker_apply(worker, change->runtime, &why) != HF_OK) {
         atomic_store(&change->failed, true);
-        hf_log_say(g->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s", HF_SLICE_ARG(hf_buffer_slice(&why)));
+        hf_log_say(g->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s",
+                   HF_SLICE_ARG(hf_buffer_slice(&why)));
     }
     hf_buffer_reset(&why);
     if (atomic_fetch_sub(&change->left, 1) > 1) {
@@ -223,11 +240,13 @@ static void apply_change(struct hf_worker *worker, void *context)
     free(change);
 }
 
-enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config, struct hf_buffer *why)
+enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config,
+                                 struct hf_buffer *why)
 {
     struct hf_runtime *runtime = NULL;
     struct change *change = calloc(1, sizeof(*change));
-    enum hf_status status = change == NULL ? HF_NO_MEMORY : hf_runtime_new(config, g->runtime, &runtime, why);
+    enum hf_status status =
+        change == NULL ? HF_NO_MEMORY : hf_runtime_new(config, g->runtime, &runtime, why);
     if (status != HF_OK) {
         free(change);
         atomic_fetch_add(&g->reload_failures, 1);
@@ -249,7 +268,10 @@ enum hf_status hf_gateway_reload(struct hf_gateway *g, struct hf_config *config,
     return HF_OK;
 }
 
-static void drain_worker(struct hf_worker *worker, void *context) { hf_worker_drain(worker, (hf_time)(intptr_t)context); }
+static void drain_worker(struct hf_worker *worker, void *context)
+{
+    hf_worker_drain(worker, (hf_time)(intptr_t)context);
+}
 
 void hf_gateway_drain(struct hf_gateway *g, hf_time spread)
 {
@@ -274,7 +296,8 @@ void hf_gateway_address(const struct hf_gateway *g, size_t index, struct hf_addr
     address->len = 0;
     for (struct hf_list *n = first->listeners.next; n != &first->listeners; n = n->next) {
         struct hf_worker_listener *l = HF_CONTAINER(n, struct hf_worker_listener, node);
-        if (l->address.len == configured->len && memcmp(&l->address.u, &configured->u, configured->len) == 0) {
+        if (l->address.len == configured->len &&
+            memcmp(&l->address.u, &configured->u, configured->len) == 0) {
             *address = l->bound;
         }
     }

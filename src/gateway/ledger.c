@@ -9,9 +9,9 @@
 
 struct hf_ledger {
     pthread_mutex_t lock;
-    char **ring;     /* JSON objects; NULL where none is yet */
+    char **ring; /* JSON objects; NULL where none is yet */
     uint32_t size;
-    uint64_t count;  /* records ever made; the next goes to count % size */
+    uint64_t count; /* records ever made; the next goes to count % size */
 };
 
 struct hf_ledger *hf_ledger_new(uint32_t kept)
@@ -43,9 +43,11 @@ void hf_ledger_free(struct hf_ledger *l)
     free(l);
 }
 
-/* ---- one record, in the log and as JSON: the same words in both ------------------------------------------------ */
+/* ---- one record, in the log and as JSON: the same words in both
+ * ------------------------------------------------ */
 
-/* Where a record goes: members of a JSON object, and the fields of a text line when the log is text. */
+/* Where a record goes: members of a JSON object, and the fields of a text line when the log is
+ * text. */
 struct sink {
     struct hf_log_line *line; /* NULL when the log takes the members as they are */
     struct hf_buffer *json;
@@ -167,7 +169,8 @@ static void keep(struct hf_ledger *l, const struct hf_buffer *members, hf_wall w
     free(old);
 }
 
-void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identity, const struct hf_ending *ending)
+void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identity,
+                      const struct hf_ending *ending)
 {
     struct hf_log_line line;
     struct hf_buffer *members = &worker->record;
@@ -183,13 +186,16 @@ void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identi
     }
     hf_log_end(&line);
     if (identity->route != NULL) {
-        atomic_fetch_add_explicit(&identity->route->state->endings[ending->cause], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&identity->route->state->endings[ending->cause], 1,
+                                  memory_order_relaxed);
     }
     hf_count_ending(worker->gateway, ending->cause);
     keep(worker->gateway->ledger, members, wall);
 }
 
-/* ---- /api/endings --------------------------------------------------------------------------------------------------- */
+/* ---- /api/endings
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool has_cause(const char *json, const char *cause)
 {
@@ -198,7 +204,8 @@ static bool has_cause(const char *json, const char *cause)
     return strstr(json, needle) != NULL;
 }
 
-enum hf_status hf_ledger_print(struct hf_ledger *l, uint32_t limit, const char *cause, struct hf_buffer *out)
+enum hf_status hf_ledger_print(struct hf_ledger *l, uint32_t limit, const char *cause,
+                               struct hf_buffer *out)
 {
     bool first = true;
     hf_buffer_add_text(out, "{\"endings\":[");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ledger: exactly one ending record for each connection, in the log and in a ring that /api/endings shows.
- * Thread-safe. */
+/* The ledger: exactly one ending record for each connection, in the log and in a ring that
+ * /api/endings shows. Thread-safe. */
 #ifndef HF_GATEWAY_LEDGER_H
 #define HF_GATEWAY_LEDGER_H
 
@@ -14,9 +14,12 @@ struct hf_ledger;
 /* Keeps the newest `kept` records. NULL on no memory. */
 struct hf_ledger *hf_ledger_new(uint32_t kept);
 void hf_ledger_free(struct hf_ledger *ledger);
-/* Logs the ending, counts it for its route, and keeps it. Losing it from the ring for want of memory loses nothing else. */
-void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identity, const struct hf_ending *ending);
+/* Logs the ending, counts it for its route, and keeps it. Losing it from the ring for want of
+ * memory loses nothing else. */
+void hf_ledger_record(struct hf_worker *worker, const struct hf_identity *identity,
+                      const struct hf_ending *ending);
 /* {"endings":[...]}, newest first, at most `limit`; those of one cause when cause is not NULL. */
-enum hf_status hf_ledger_print(struct hf_ledger *ledger, uint32_t limit, const char *cause, struct hf_buffer *out);
+enum hf_status hf_ledger_print(struct hf_ledger *ledger, uint32_t limit, const char *cause,
+                               struct hf_buffer *out);
 
 #endif

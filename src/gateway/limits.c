@@ -57,7 +57,8 @@ void hf_limits_free(struct hf_limits *l)
 
 /* "kind scope NUL key": one string, so that a principal never meets an address of the same text. */
 #define KEY_MAX 600
-static size_t make_key(char text[KEY_MAX], enum hf_limit_kind kind, struct hf_slice scope, struct hf_slice key)
+static size_t make_key(char text[KEY_MAX], enum hf_limit_kind kind, struct hf_slice scope,
+                       struct hf_slice key)
 {
     scope = hf_slice_first(scope, 256);
     key = hf_slice_first(key, 256);
@@ -80,13 +81,15 @@ static void sweep(struct hf_limits *l, struct shard *shard, hf_time now)
     for (struct hf_table_node *n = hf_table_next(&shard->table, NULL); n != NULL; n = next) {
         struct hf_limit_entry *e = HF_CONTAINER(n, struct hf_limit_entry, node);
         next = hf_table_next(&shard->table, n);
-        if (e->refs == 0 && hf_rate_is_full(&e->handshakes, now) && hf_rate_is_full(&e->messages, now)) {
+        if (e->refs == 0 && hf_rate_is_full(&e->handshakes, now) &&
+            hf_rate_is_full(&e->messages, now)) {
             forget(l, shard, e);
         }
     }
 }
 
-static struct hf_limit_entry *add(struct hf_limits *l, struct shard *shard, uint64_t hash, struct hf_slice key)
+static struct hf_limit_entry *add(struct hf_limits *l, struct shard *shard, uint64_t hash,
+                                  struct hf_slice key)
 {
     if (atomic_load(&l->count) >= HF_LIMIT_ENTRIES_MAX) {
         return NULL;
@@ -107,8 +110,8 @@ static struct hf_limit_entry *add(struct hf_limits *l, struct shard *shard, uint
     return e;
 }
 
-struct hf_limit_entry *hf_limits_get(struct hf_limits *l, enum hf_limit_kind kind, struct hf_slice scope,
-                                     struct hf_slice key)
+struct hf_limit_entry *hf_limits_get(struct hf_limits *l, enum hf_limit_kind kind,
+                                     struct hf_slice scope, struct hf_slice key)
 {
     char text[KEY_MAX];
     struct hf_slice whole = hf_slice(text, make_key(text, kind, scope, key));
@@ -116,8 +119,8 @@ struct hf_limit_entry *hf_limits_get(struct hf_limits *l, enum hf_limit_kind kin
     struct shard *shard = &l->shards[hash >> 58];
     struct hf_limit_entry *found = NULL;
     pthread_mutex_lock(&shard->lock);
-    for (struct hf_table_node *n = hf_table_find(&shard->table, hash, NULL); n != NULL && found == NULL;
-         n = hf_table_find(&shard->table, hash, n)) {
+    for (struct hf_table_node *n = hf_table_find(&shard->table, hash, NULL);
+         n != NULL && found == NULL; n = hf_table_find(&shard->table, hash, n)) {
         struct hf_limit_entry *e = HF_CONTAINER(n, struct hf_limit_entry, node);
         if (hf_slice_eq(hf_slice(e->key, e->key_len), whole)) {
             found = e;
@@ -143,7 +146,8 @@ void hf_limits_put(struct hf_limits *l, struct hf_limit_entry *entry, hf_time no
     pthread_mutex_lock(&shard->lock);
     HF_ASSERT(entry->refs > 0);
     entry->refs--;
-    if (entry->refs == 0 && hf_rate_is_full(&entry->handshakes, now) && hf_rate_is_full(&entry->messages, now)) {
+    if (entry->refs == 0 && hf_rate_is_full(&entry->handshakes, now) &&
+        hf_rate_is_full(&entry->messages, now)) {
         forget(l, shard, entry);
     }
     if (++shard->lookups % SWEEP_EVERY == 0) {
@@ -159,12 +163,15 @@ bool hf_limit_enter(struct hf_limit_entry *entry, uint32_t max)
         if (max > 0 && open >= max) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&entry->connections, &open, open + 1, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&entry->connections, &open, open + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
-void hf_limit_force(struct hf_limit_entry *entry) { atomic_fetch_add_explicit(&entry->connections, 1, memory_order_relaxed); }
+void hf_limit_force(struct hf_limit_entry *entry)
+{
+    atomic_fetch_add_explicit(&entry->connections, 1, memory_order_relaxed);
+}
 
 void hf_limit_leave(struct hf_limit_entry *entry)
 {
@@ -172,4 +179,7 @@ void hf_limit_leave(struct hf_limit_entry *entry)
     HF_ASSERT(before > 0);
 }
 
-size_t hf_limits_count(struct hf_limits *l) { return atomic_load(&l->count); }
+size_t hf_limits_count(struct hf_limits *l)
+{
+    return atomic_load(&l->count);
+}

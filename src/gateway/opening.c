@@ -35,8 +35,8 @@ void hf_opening_free(struct hf_opening *o)
     worker->opening_count--;
     hf_identity_free(o->identity, worker);
     hf_runtime_unref(o->runtime);
-    struct hf_buffer *buffers[] = {&o->head_bytes, &o->path,        &o->protocols, &o->offers, &o->extra,
-                                   &o->token_bytes, &o->out, &o->reply,     &o->body};
+    struct hf_buffer *buffers[] = {&o->head_bytes,  &o->path, &o->protocols, &o->offers, &o->extra,
+                                   &o->token_bytes, &o->out,  &o->reply,     &o->body};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         hf_buffer_reset(buffers[i]);
     }
@@ -60,13 +60,16 @@ void hf_opening_kill(struct hf_opening *o, enum hf_cause cause)
     hf_opening_refuse(o, cause, 503, "the server is restarting", 1);
 }
 
-/* ---- reading the client ---------------------------------------------------------------------------------- */
+/* ---- reading the client
+ * ---------------------------------------------------------------------------------- */
 
 /* Keeps the head: its bytes are copied and the slices moved over. */
-static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes, const struct hf_head *head)
+static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes,
+                                const struct hf_head *head)
 {
     o->head = hf_pool_take(&o->worker->head_pool);
-    if (o->head == NULL || hf_buffer_add(&o->head_bytes, hf_slice_first(bytes, head->size)) != HF_OK) {
+    if (o->head == NULL ||
+        hf_buffer_add(&o->head_bytes, hf_slice_first(bytes, head->size)) != HF_OK) {
         return HF_NO_MEMORY;
     }
     size_t whole = offsetof(struct hf_head, headers) + head->count * sizeof(head->headers[0]);
@@ -85,7 +88,8 @@ static enum hf_status keep_head(struct hf_opening *o, struct hf_slice bytes, con
     return HF_OK;
 }
 
-/* A head that comes in crumbs is not read from its start for each of them: only a line's end brings something new. */
+/* A head that comes in crumbs is not read from its start for each of them: only a line's end brings
+ * something new. */
 #define HEAD_FIRST 16 /* bytes that tell HTTP from other things */
 static bool brings_a_line(struct hf_opening *o, struct hf_slice bytes)
 {
@@ -177,12 +181,16 @@ static size_t client_bytes(void *owner, struct hf_stream *stream, struct hf_slic
     case HF_OPENING_BODY:
     default:
         /* RFC 6455 4.1: a client waits for the answer before it sends anything. */
-        hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_BAD, 400, "bytes came behind the request, before its answer", 0);
+        hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_BAD, 400,
+                          "bytes came behind the request, before its answer", 0);
         return bytes.len;
     }
 }
 
-static void begin_head(struct hf_opening *o) { o->phase = HF_OPENING_HEAD; }
+static void begin_head(struct hf_opening *o)
+{
+    o->phase = HF_OPENING_HEAD;
+}
 
 static void client_open(void *owner, struct hf_stream *stream)
 {
@@ -210,10 +218,14 @@ static void client_end(void *owner, struct hf_stream *stream, const struct hf_en
     }
 }
 
-static const struct hf_stream_handler client_handler = {
-    .on_open = client_open, .on_bytes = client_bytes, .on_writable = client_writable, .on_end = client_end};
+static const struct hf_stream_handler client_handler = {.on_open = client_open,
+                                                        .on_bytes = client_bytes,
+                                                        .on_writable = client_writable,
+                                                        .on_end = client_end};
 
-/* ---- time -------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void start_tls(struct hf_opening *o)
 {
@@ -236,7 +248,8 @@ static void timed_out(struct hf_opening *o)
         hf_opening_abandon(o, HF_CAUSE_HANDSHAKE_TIMEOUT, "no request in time", 0);
         break;
     case HF_OPENING_HEAD:
-        hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_TIMEOUT, 408, "the request's head did not come in time", 0);
+        hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_TIMEOUT, 408,
+                          "the request's head did not come in time", 0);
         break;
     case HF_OPENING_DELAY:
         hf_opening_admit(o);
@@ -248,10 +261,12 @@ static void timed_out(struct hf_opening *o)
     case HF_OPENING_BODY:
         hf_opening_backend_failed(o, "no answer to the handshake in time");
         hf_opening_drop_backend(o);
-        hf_opening_refuse(o, HF_CAUSE_BACKEND_SLOW, 504, "the backend did not answer the handshake in time", 0);
+        hf_opening_refuse(o, HF_CAUSE_BACKEND_SLOW, 504,
+                          "the backend did not answer the handshake in time", 0);
         break;
     case HF_OPENING_CALLOUT:
-        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504, "the application was not asked in time", 1);
+        hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504,
+                          "the application was not asked in time", 1);
         break;
     case HF_OPENING_REPLY:
     default:
@@ -270,7 +285,9 @@ static void fire(struct hf_timer *timer, hf_time now)
     }
 }
 
-/* ---- accepting ------------------------------------------------------------------------------------------------ */
+/* ---- accepting
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void set_peer(struct hf_opening *o, const struct hf_address *peer)
 {
@@ -281,6 +298,8 @@ static void set_peer(struct hf_opening *o, const struct hf_address *peer)
         o->peer[10] = o->peer[11] = 0xff;
         memcpy(o->peer + 12, &peer->u.v4.sin_addr, 4);
         o->peer_port = ntohs(peer->u.v4.sin_port);
+    } else {
+        o->unix_peer = true;
     }
 }
 
@@ -297,8 +316,8 @@ static void init_buffers(struct hf_opening *o, size_t head_max)
     hf_buffer_init(&o->body, &hf_heap, HF_REFUSAL_BODY_MAX);
 }
 
-void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener, struct hf_stream *stream,
-                       const struct hf_address *peer)
+void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener,
+                       struct hf_stream *stream, const struct hf_address *peer)
 {
     struct hf_opening *o = hf_pool_take(&worker->opening_pool);
     if (o == NULL) {
@@ -321,8 +340,9 @@ void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener
     hf_stream_handle(stream, &client_handler, o);
     hf_opening_phase(o, HF_OPENING_HEAD, worker->runtime->config->handshake_timeout);
     if (listener->proxy_protocol) {
-        if (!hf_opening_trusts(o, o->peer)) {
-            hf_opening_abandon(o, HF_CAUSE_PROXY_HEADER_BAD, "a PROXY header is only taken from trusted_proxies", 0);
+        if (!hf_opening_trusts_peer(o)) {
+            hf_opening_abandon(o, HF_CAUSE_PROXY_HEADER_BAD,
+                               "a PROXY header is only taken from trusted_proxies", 0);
             return;
         }
         o->phase = HF_OPENING_PROXY;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The opening of a connection: from accept to 101, or to a refusal. Phases follow each other in this order, some are left out:
+/* The opening of a connection: from accept to 101, or to a refusal. Phases follow each other in
+ * this order, some are left out:
  *
  *   PROXY -> TLS -> HEAD -> (DELAY) -> (CALLOUT) -> CONNECT -> ANSWER -> relay
- *                                                                   \-> BODY -> REPLY   a backend's refusal
- *   any of them -> REPLY                                                                a refusal of the gateway
+ *                                                                   \-> BODY -> REPLY   a backend's
+ * refusal any of them -> REPLY                                                                a
+ * refusal of the gateway
  *
- * One ending record is made when it is refused or given up; when it becomes a relay the record is the relay's. */
+ * One ending record is made when it is refused or given up; when it becomes a relay the record is
+ * the relay's. */
 #ifndef HF_GATEWAY_OPENING_H
 #define HF_GATEWAY_OPENING_H
 
@@ -30,49 +33,50 @@ enum hf_opening_phase {
 
 struct hf_opening {
     struct hf_worker *worker;
-    struct hf_runtime *runtime;    /* a reference; NULL once the identity has it */
-    struct hf_list node;           /* worker->openings */
+    struct hf_runtime *runtime; /* a reference; NULL once the identity has it */
+    struct hf_list node;        /* worker->openings */
     struct hf_timer timer;
-    hf_time deadline;              /* of the present phase */
+    hf_time deadline; /* of the present phase */
     hf_time accepted;
     enum hf_opening_phase phase;
-    bool ended;                    /* its record is made */
-    uint8_t charged;               /* bits by enum hf_limit_kind: the handshake was charged there */
-    bool admitted;                 /* the limits by address, route and total were passed */
-    bool tell_version;             /* the refusal carries Sec-WebSocket-Version */
-    bool early_bytes;              /* the client sent bytes behind its head */
-    struct hf_tls *listener_tls;   /* borrowed from the runtime; NULL: plain */
+    bool ended;                  /* its record is made */
+    uint8_t charged;             /* bits by enum hf_limit_kind: the handshake was charged there */
+    bool admitted;               /* the limits by address, route and total were passed */
+    bool tell_version;           /* the refusal carries Sec-WebSocket-Version */
+    bool early_bytes;            /* the client sent bytes behind its head */
+    struct hf_tls *listener_tls; /* borrowed from the runtime; NULL: plain */
     struct hf_stream *client;
-    uint8_t peer[16];              /* as believed */
-    uint8_t front[16];             /* the trusted proxy that named the client, when behind_proxy */
-    bool behind_proxy;             /* ... and did name it */
-    bool front_trusted;            /* the connection itself comes from a trusted address */
+    uint8_t peer[16];   /* as believed */
+    uint8_t front[16];  /* the trusted proxy that named the client, when behind_proxy */
+    bool unix_peer;     /* it came over a Unix socket */
+    bool behind_proxy;  /* ... and did name it */
+    bool front_trusted; /* the connection itself comes from a trusted address */
     uint16_t peer_port;
     uint64_t id;
-    size_t head_seen;              /* bytes of the head that were looked at */
+    size_t head_seen; /* bytes of the head that were looked at */
     /* from HEAD on */
-    struct hf_head *head;          /* slices into head_bytes */
+    struct hf_head *head; /* slices into head_bytes */
     struct hf_buffer head_bytes;
-    struct hf_buffer path;         /* normalised */
-    struct hf_buffer protocols;    /* what is offered to the backend; empty: none */
-    struct hf_buffer offers;       /* extensions that are offered */
-    struct hf_buffer extra;        /* header lines from the call-out */
+    struct hf_buffer path;      /* normalised */
+    struct hf_buffer protocols; /* what is offered to the backend; empty: none */
+    struct hf_buffer offers;    /* extensions that are offered */
+    struct hf_buffer extra;     /* header lines from the call-out */
     struct hf_identity *identity;
-    struct hf_slice token;         /* into head_bytes or token_bytes; never logged */
+    struct hf_slice token; /* into head_bytes or token_bytes; never logged */
     struct hf_buffer token_bytes;
     struct hf_callout *callout;
     /* towards the backend */
-    uint64_t resolving;            /* id, 0: none */
+    uint64_t resolving; /* id, 0: none */
     struct hf_stream *backend;
-    struct hf_buffer out;          /* request or reply that is not sent yet */
+    struct hf_buffer out; /* request or reply that is not sent yet */
     uint32_t tries;
-    uint64_t tried;                /* bits by index of backend */
-    struct hf_address address;     /* of this attempt */
-    const char *connect_why;       /* of the last failure, for the log */
+    uint64_t tried;            /* bits by index of backend */
+    struct hf_address address; /* of this attempt */
+    const char *connect_why;   /* of the last failure, for the log */
     char connect_text[160];
     /* the backend's refusal */
     uint16_t status;
-    struct hf_buffer reply;        /* head for the client */
+    struct hf_buffer reply; /* head for the client */
     struct hf_buffer body;
     struct hf_chunked chunked;
     enum hf_body_kind body_kind;
@@ -80,17 +84,21 @@ struct hf_opening {
 };
 
 /* Takes the accepted stream. */
-void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener, struct hf_stream *stream,
-                       const struct hf_address *peer);
+void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener,
+                       struct hf_stream *stream, const struct hf_address *peer);
 /* Ends it at once: record, both streams closed, freed. For drain and the end of the process. */
 void hf_opening_kill(struct hf_opening *o, enum hf_cause cause);
 
-/* ---- between opening.c, admission.c, upstream.c and reply.c ---------------------------------------------- */
+/* ---- between opening.c, admission.c, upstream.c and reply.c
+ * ---------------------------------------------- */
 
 /* The head is read: decides, and goes on to the backend or refuses. */
 void hf_opening_admit(struct hf_opening *o);
-/* The address is one of trusted_proxies; a Unix peer (all zero) always is. */
+/* The address is one of trusted_proxies. */
 bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
+bool hf_opening_trusts_peer(const struct hf_opening *o);
+/* Sets the peer to the client that trusted proxies name. */
+void hf_opening_believe_proxies(struct hf_opening *o);
 /* Admitted: chooses a backend and connects. */
 void hf_opening_connect(struct hf_opening *o);
 /* This attempt failed: counts against the backend, and the next is made. */
@@ -102,9 +110,11 @@ void hf_opening_auth_abandoned(struct hf_opening *o);
 /* Gives up what goes on towards the backend. */
 void hf_opening_drop_backend(struct hf_opening *o);
 /* Makes the record (once). http is the status of the answer, 0 for none. */
-void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason, int error);
+void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason,
+                       int error);
 /* Refuses: record, an HTTP answer that says why, end. `retry_after` in seconds, 0: none. */
-void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why, uint32_t retry_after);
+void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why,
+                       uint32_t retry_after);
 /* Sends `reply` and `body` to the client and ends. */
 void hf_opening_reply(struct hf_opening *o);
 /* Without an answer: the client is gone, or speaks no HTTP. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The open relay's way of bytes: see relay.h. Every byte of a message passes here, so what is seldom needed (ends, timers)
- * stands in relay_end.c and relay_time.c. */
+/* The open relay's way of bytes: see relay.h. Every byte of a message passes here, so what is
+ * seldom needed (ends, timers) stands in relay_end.c and relay_time.c. */
 #include "gateway/relay.h"
 
 #include "base/hash.h"
 
 #include <stdlib.h>
 
-/* ---- holding back ------------------------------------------------------------------------------ */
+/* ---- holding back ------------------------------------------------------------------------------
+ */
 
 void hf_leg_hold(struct hf_relay *r, struct hf_leg *leg, enum hf_hold why)
 {
@@ -37,7 +38,8 @@ static void mark_blocked(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
-/* ---- our own frames ---------------------------------------------------------------------------- */
+/* ---- our own frames ----------------------------------------------------------------------------
+ */
 
 static bool queue_pending(struct hf_leg *to, const uint8_t *bytes, size_t len)
 {
@@ -92,15 +94,16 @@ static void next_mask(struct hf_worker *worker, uint8_t mask[4])
     memcpy(mask, &key, 4);
 }
 
-static size_t build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode, struct hf_slice payload,
-                          uint8_t *frame)
+static size_t build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode,
+                          struct hf_slice payload, uint8_t *frame)
 {
     uint8_t mask[4];
     if (!to->is_client) {
         next_mask(r->worker, mask);
     }
     /* RFC 6455 5.1: towards the backend the gateway is a client and masks. */
-    size_t head = hf_frame_write_head(frame, true, 0, opcode, payload.len, to->is_client ? NULL : mask);
+    size_t head =
+        hf_frame_write_head(frame, true, 0, opcode, payload.len, to->is_client ? NULL : mask);
     memcpy(frame + head, payload.ptr, payload.len);
     if (!to->is_client) {
         hf_mask_apply(frame + head, payload.len, mask, 0);
@@ -118,8 +121,9 @@ bool hf_leg_control(struct hf_relay *r, struct hf_leg *to, uint8_t opcode, struc
 static void send_answers(struct hf_relay *r)
 {
     struct hf_slice text = hf_slice_of(r->route->config->app_heartbeat.answer);
-    while (r->answers_due > 0 && r->client.pending == NULL && !r->client.blocked && r->client.out_state == HF_OUT_OPEN &&
-           r->backend.ahead == 0 && hf_flow_between_messages(&r->backend.in)) {
+    while (r->answers_due > 0 && r->client.pending == NULL && !r->client.blocked &&
+           r->client.out_state == HF_OUT_OPEN && r->backend.ahead == 0 &&
+           hf_flow_between_messages(&r->backend.in)) {
         uint8_t frame[HF_FRAME_HEAD_MAX + 1024];
         HF_ASSERT(text.len <= 1024);
         r->answers_due--;
@@ -168,7 +172,8 @@ bool hf_leg_flush(struct hf_relay *r, struct hf_leg *to)
     return to->pending == NULL;
 }
 
-/* ---- control frames of a peer ------------------------------------------------------------------- */
+/* ---- control frames of a peer -------------------------------------------------------------------
+ */
 
 static void take_pong(struct hf_relay *r, struct hf_leg *leg, struct hf_slice payload)
 {
@@ -199,7 +204,8 @@ static void take_close(struct hf_relay *r, struct hf_leg *leg, struct hf_slice p
 }
 
 /* The control frame at bytes: it ends here. */
-static void take_control(struct hf_relay *r, struct hf_leg *leg, struct hf_slice bytes, const struct hf_flow_step *step)
+static void take_control(struct hf_relay *r, struct hf_leg *leg, struct hf_slice bytes,
+                         const struct hf_flow_step *step)
 {
     uint8_t payload[HF_CONTROL_PAYLOAD_MAX];
     size_t len = (size_t)step->head.length;
@@ -207,7 +213,9 @@ static void take_control(struct hf_relay *r, struct hf_leg *leg, struct hf_slice
     hf_mask_apply(payload, len, step->head.mask, 0);
     switch (step->head.opcode) {
     case HF_OP_PING:
-        hf_count(r->worker, leg->is_client ? HF_COUNT_pings_answered_client : HF_COUNT_pings_answered_backend, 1);
+        hf_count(r->worker,
+                 leg->is_client ? HF_COUNT_pings_answered_client : HF_COUNT_pings_answered_backend,
+                 1);
         if (!hf_leg_control(r, leg, HF_OP_PONG, hf_slice(payload, len))) {
             hf_relay_end(r, HF_CAUSE_OUT_OF_RESOURCES);
         }
@@ -221,7 +229,8 @@ static void take_control(struct hf_relay *r, struct hf_leg *leg, struct hf_slice
     }
 }
 
-/* ---- limits -------------------------------------------------------------------------------------- */
+/* ---- limits
+ * -------------------------------------------------------------------------------------- */
 
 static const struct hf_rate_rules control_rules = {
     .count = HF_CONTROL_RATE, .period = HF_SECONDS(1), .burst = HF_CONTROL_RATE};
@@ -243,7 +252,8 @@ static void say_dry_run(struct hf_relay *r)
         return;
     }
     r->dry_said = true;
-    hf_log_begin(&line, r->worker->gateway->log, HF_LOG_WARNING, r->worker->loop->wall, "limit dry run");
+    hf_log_begin(&line, r->worker->gateway->log, HF_LOG_WARNING, r->worker->loop->wall,
+                 "limit dry run");
     hf_log_number(&line, "id", (int64_t)r->identity->id);
     hf_log_cstr(&line, "limit", "too many messages a minute; said once for this connection");
     hf_log_end(&line);
@@ -295,8 +305,10 @@ static enum gate check_rate(struct hf_relay *r)
     return GATE_WAIT;
 }
 
-/* The frame at bytes is the application's heartbeat, answered here. Its payload is compared under its mask. */
-static bool is_app_heartbeat(const struct hf_relay *r, struct hf_slice bytes, const struct hf_flow_step *step)
+/* The frame at bytes is the application's heartbeat, answered here. Its payload is compared under
+ * its mask. */
+static bool is_app_heartbeat(const struct hf_relay *r, struct hf_slice bytes,
+                             const struct hf_flow_step *step)
 {
     struct hf_slice match = hf_slice_of(r->route->config->app_heartbeat.match);
     const uint8_t *payload = bytes.ptr + step->head.size;
@@ -311,12 +323,13 @@ static bool is_app_heartbeat(const struct hf_relay *r, struct hf_slice bytes, co
 static bool may_be_app_heartbeat(const struct hf_relay *r, const struct hf_flow_step *step)
 {
     const struct hf_route_config *config = r->route->config;
-    return config->app_heartbeat.match != NULL && config->app_heartbeat.mode == HF_BEAT_EDGE && step->head.fin &&
-           step->head.rsv == 0 && step->head.opcode == HF_OP_TEXT &&
+    return config->app_heartbeat.match != NULL && config->app_heartbeat.mode == HF_BEAT_EDGE &&
+           step->head.fin && step->head.rsv == 0 && step->head.opcode == HF_OP_TEXT &&
            step->head.length == strlen(config->app_heartbeat.match);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------- */
+/* ---- bytes
+ * --------------------------------------------------------------------------------------- */
 
 /* A pass over one chunk of a leg's input: [done, pos) is checked and to be sent. */
 struct pass {
@@ -365,12 +378,14 @@ static bool pass_boundary(struct pass *p)
 /* The last bytes of a frame may have left without a step of their own. */
 static void flush_at_boundary(struct pass *p)
 {
-    if (hf_leg_at_boundary(p->from) && (p->to->pending != NULL || (p->to->is_client && p->r->answers_due > 0))) {
+    if (hf_leg_at_boundary(p->from) &&
+        (p->to->pending != NULL || (p->to->is_client && p->r->answers_due > 0))) {
         (void)hf_leg_flush(p->r, p->to);
     }
 }
 
-/* A control frame, an application heartbeat or an empty fragment costs a token of the leg's safety budget. */
+/* A control frame, an application heartbeat or an empty fragment costs a token of the leg's safety
+ * budget. */
 static bool within_budget(struct pass *p)
 {
     hf_time wait = hf_rate_charge(&p->from->budget, &control_rules, 1, hf_relay_now(p->r));
@@ -384,11 +399,12 @@ static bool within_budget(struct pass *p)
 static void count_message(struct pass *p)
 {
     p->from->messages++;
-    hf_count(p->r->worker, p->from->is_client ? HF_COUNT_messages_client : HF_COUNT_messages_backend, 1);
+    hf_count(p->r->worker,
+             p->from->is_client ? HF_COUNT_messages_client : HF_COUNT_messages_backend, 1);
 }
 
-/* The first frame of a client's message: limits, and heartbeats that are answered here. The flow is set back by the
- * caller unless it says OPEN. GATE_OPEN with *swallowed: the message ended here. */
+/* The first frame of a client's message: limits, and heartbeats that are answered here. The flow is
+ * set back by the caller unless it says OPEN. GATE_OPEN with *swallowed: the message ended here. */
 static enum gate begin_message(struct pass *p, const struct hf_flow_step *step, bool *swallowed)
 {
     struct hf_relay *r = p->r;
@@ -399,6 +415,9 @@ static enum gate begin_message(struct pass *p, const struct hf_flow_step *step, 
         return GATE_WAIT; /* wait for the whole frame: it is short */
     }
     beat = beat && is_app_heartbeat(r, rest, step);
+    if (beat && !within_budget(p)) {
+        return GATE_WAIT;
+    }
     if (beat && !forward(p)) {
         return GATE_WAIT; /* what stands in front of it goes first, and before it is charged */
     }
@@ -443,7 +462,8 @@ static enum hf_cause fault_cause(const struct hf_leg *leg, const struct hf_flow_
     }
 }
 
-/* One step of the pass; false when it must stop (no more bytes, no more room, or the relay has ended). */
+/* One step of the pass; false when it must stop (no more bytes, no more room, or the relay has
+ * ended). */
 static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
 {
     struct hf_relay *r = p->r;
@@ -463,7 +483,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
             if (gate != GATE_OPEN) {
                 from->in = before;
                 if (gate == GATE_SHUT && forward(p)) {
-                    hf_relay_fault(r, from, HF_CAUSE_MESSAGE_RATE, HF_CLOSE_POLICY, "too many messages");
+                    hf_relay_fault(r, from, HF_CAUSE_MESSAGE_RATE, HF_CLOSE_POLICY,
+                                   "too many messages");
                 }
                 return false;
             }
@@ -477,7 +498,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
         }
         /* Our own frames wait for this boundary. */
         if (__builtin_expect((p->to->pending != NULL || (!from->is_client && r->answers_due > 0)) &&
-                                 from->in.left == 0, 0)) {
+                                 from->in.left == 0,
+                             0)) {
             return pass_boundary(p);
         }
         return true;
@@ -487,7 +509,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
         if (!within_budget(p) || !forward(p)) {
             return false;
         }
-        flush_at_boundary(p); /* what has waited for this place goes before what the frame brings about */
+        flush_at_boundary(
+            p); /* what has waited for this place goes before what the frame brings about */
         p->pos += step.size;
         p->done = p->pos;
         take_control(r, from, rest, &step);
@@ -502,8 +525,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
     }
 }
 
-static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, const struct hf_flow_rules *rules,
-                   struct hf_slice in)
+static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to,
+                   const struct hf_flow_rules *rules, struct hf_slice in)
 {
     struct pass p = {.r = r, .from = from, .to = to, .in = in, .done = 0, .pos = from->ahead};
     hf_heartbeat_heard(&from->beat, hf_relay_now(r));
@@ -536,7 +559,8 @@ static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, c
     return p.done + hf_relay_closing_bytes(r, from, hf_slice_from(in, p.done));
 }
 
-/* ---- stream callbacks ---------------------------------------------------------------------------- */
+/* ---- stream callbacks
+ * ---------------------------------------------------------------------------- */
 
 static size_t client_bytes(void *owner, struct hf_stream *stream, struct hf_slice bytes)
 {
@@ -599,10 +623,11 @@ static const struct hf_stream_handler client_handler = {
 static const struct hf_stream_handler backend_handler = {
     .on_bytes = backend_bytes, .on_writable = backend_writable, .on_end = backend_end};
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
 
-static void init_leg(struct hf_leg *leg, struct hf_stream *stream, bool is_client, const struct hf_heartbeat_rules *beat,
-                     struct hf_worker *worker)
+static void init_leg(struct hf_leg *leg, struct hf_stream *stream, bool is_client,
+                     const struct hf_heartbeat_rules *beat, struct hf_worker *worker)
 {
     leg->stream = stream;
     leg->is_client = is_client;
@@ -610,8 +635,9 @@ static void init_leg(struct hf_leg *leg, struct hf_stream *stream, bool is_clien
     hf_heartbeat_init(&leg->beat, beat, &worker->random, worker->loop->now);
 }
 
-enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client, struct hf_stream *backend,
-                             struct hf_identity *identity, const struct hf_deflate *deflate)
+enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
+                             struct hf_stream *backend, struct hf_identity *identity,
+                             const struct hf_deflate *deflate)
 {
     struct hf_relay *r = hf_pool_take(&worker->relay_pool);
     if (r == NULL) {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How an open relay ends: the first event makes the record, then each leg is finished by RFC 6455 section 7.
+/* How an open relay ends: the first event makes the record, then each leg is finished by RFC 6455
+ * section 7.
  *
  *   what happened               that leg                          the other leg
  *   its Close came              Close with its code, done         Close with its code and reason
- *   its stream ended            closed                            Close 1012 (client) or 1001 (backend)
- *   it broke a rule             Close with the rule's code        the same
- *   the gateway wants it        Close 1012, 4401 ...              Close 1001
+ *   its stream ended            closed                            Close 1012 (client) or 1001
+ * (backend) it broke a rule             Close with the rule's code        the same the gateway
+ * wants it        Close 1012, 4401 ...              Close 1001
  *
- * A Close never goes out within a frame: it waits for the frame's end as long as the rest can still come, else the stream
- * alone ends. After 2 s everything is closed. */
+ * A Close never goes out within a frame: it waits for the frame's end as long as the rest can still
+ * come, else the stream alone ends. After 2 s everything is closed. */
 #include "gateway/ledger.h"
 #include "gateway/relay.h"
 
@@ -24,12 +25,18 @@ struct goodbye {
 static struct goodbye goodbye_of(enum hf_cause cause)
 {
     static const struct goodbye drain = {HF_CLOSE_RESTART, HF_CLOSE_GOING_AWAY, "server restarts"};
-    static const struct goodbye expired = {HF_CLOSE_TOKEN_EXPIRED, HF_CLOSE_GOING_AWAY, "token expired"};
-    static const struct goodbye silent_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "no answer to ping"};
-    static const struct goodbye stuck_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "client takes nothing"};
-    static const struct goodbye stuck_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL, "backend takes nothing"};
-    static const struct goodbye silent_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL, "backend lost"};
-    static const struct goodbye internal = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY, "out of resources"};
+    static const struct goodbye expired = {HF_CLOSE_TOKEN_EXPIRED, HF_CLOSE_GOING_AWAY,
+                                           "token expired"};
+    static const struct goodbye silent_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY,
+                                                 "no answer to ping"};
+    static const struct goodbye stuck_client = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY,
+                                                "client takes nothing"};
+    static const struct goodbye stuck_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL,
+                                                 "backend takes nothing"};
+    static const struct goodbye silent_backend = {HF_CLOSE_RESTART, HF_CLOSE_INTERNAL,
+                                                  "backend lost"};
+    static const struct goodbye internal = {HF_CLOSE_INTERNAL, HF_CLOSE_GOING_AWAY,
+                                            "out of resources"};
     if (cause == HF_CAUSE_DRAIN || cause == HF_CAUSE_STOP) {
         return drain;
     }
@@ -45,7 +52,8 @@ static struct goodbye goodbye_of(enum hf_cause cause)
     return internal;
 }
 
-/* ---- the record ---------------------------------------------------------------------------------- */
+/* ---- the record
+ * ---------------------------------------------------------------------------------- */
 
 struct closing_codes {
     uint16_t code; /* that the client saw or sent; 1006: no Close passes there */
@@ -62,10 +70,15 @@ static void fill_times(const struct hf_relay *r, const struct hf_leg *at, struct
     e->rtt_us = at->beat.rtt_us;
 }
 
-static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause cause, struct closing_codes codes,
-                   struct hf_slice reason, int error)
+static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause cause,
+                   struct closing_codes codes, struct hf_slice reason, int error)
 {
-    struct hf_ending e = {.cause = cause, .open = true, .code = codes.code, .code_in = codes.in, .code_out = codes.out, .error = error};
+    struct hf_ending e = {.cause = cause,
+                          .open = true,
+                          .code = codes.code,
+                          .code_in = codes.in,
+                          .code_out = codes.out,
+                          .error = error};
     struct hf_slice text = hf_slice_first(reason, sizeof(e.reason) - 1);
     memcpy(e.reason, text.ptr == NULL ? (const uint8_t *)"" : text.ptr, text.len);
     fill_times(r, at, &e);
@@ -87,17 +100,20 @@ static void begin_closing(struct hf_relay *r)
     atomic_fetch_sub_explicit(&r->route->state->open, 1, memory_order_relaxed);
     hf_identity_leave(r->identity, r->worker);
     hf_timer_set(r->worker->loop, &r->timer, hf_relay_now(r) + HF_CLOSE_WAIT);
-    /* Both are read again, for their Close; a leg that cannot be forwarded is held again at once. */
+    /* Both are read again, for their Close; a leg that cannot be forwarded is held again at once.
+     */
     hf_leg_unhold(r, &r->client, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
     hf_leg_unhold(r, &r->backend, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
 }
 
-/* ---- finishing a leg ------------------------------------------------------------------------------ */
+/* ---- finishing a leg
+ * ------------------------------------------------------------------------------ */
 
 static void free_when_done(struct hf_relay *r)
 {
     if (r->client.stream == NULL && r->backend.stream == NULL) {
-        hf_timer_set(r->worker->loop, &r->timer, hf_relay_now(r)); /* not here: a callback may be on the stack */
+        hf_timer_set(r->worker->loop, &r->timer,
+                     hf_relay_now(r)); /* not here: a callback may be on the stack */
     }
 }
 
@@ -137,12 +153,13 @@ static void abort_leg(struct hf_relay *r, struct hf_leg *leg)
     free_when_done(r);
 }
 
-/* RFC 6455 7.1.1: the server ends TCP first, at once. While more than our Close is under way to the client, or its pong may be
- * under way to us, the socket is kept and read until the client's end: a close would answer the pong with a reset, which throws away
- * what the client has not got yet. */
+/* RFC 6455 7.1.1: the server ends TCP first, at once. While more than our Close is under way to the
+ * client, or its pong may be under way to us, the socket is kept and read until the client's end: a
+ * close would answer the pong with a reset, which throws away what the client has not got yet. */
 static void end_client(struct hf_relay *r, struct hf_leg *leg)
 {
-    if (!leg->beat.waiting && hf_stream_unacked(leg->stream) <= HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX) {
+    if (!leg->beat.waiting &&
+        hf_stream_unacked(leg->stream) <= HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX) {
         finish_leg(r, leg);
     } else if (leg->out_state != HF_OUT_SHUT) {
         hf_stream_shut(leg->stream);
@@ -168,7 +185,8 @@ static void after_close(struct hf_relay *r, struct hf_leg *leg)
         return;
     }
     if (leg->in_state == HF_IN_DEAD) {
-        /* It broke a rule: our direction ends, and what it still sends is read away so that TCP does not reset our Close. */
+        /* It broke a rule: our direction ends, and what it still sends is read away so that TCP
+         * does not reset our Close. */
         hf_stream_shut(leg->stream);
         leg->out_state = HF_OUT_SHUT;
     }
@@ -208,12 +226,15 @@ static void close_leg(struct hf_relay *r, struct hf_leg *leg, uint16_t code, str
 static void tell_other(struct hf_relay *r, struct hf_leg *lost, const char *why)
 {
     struct hf_leg *other = hf_leg_other(r, lost);
-    close_leg(r, other, other->is_client ? HF_CLOSE_RESTART : HF_CLOSE_GOING_AWAY, hf_slice_of(why));
+    close_leg(r, other, other->is_client ? HF_CLOSE_RESTART : HF_CLOSE_GOING_AWAY,
+              hf_slice_of(why));
 }
 
-/* ---- the first event ------------------------------------------------------------------------------ */
+/* ---- the first event
+ * ------------------------------------------------------------------------------ */
 
-void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code, struct hf_slice reason)
+void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code,
+                          struct hf_slice reason)
 {
     struct hf_leg *other = hf_leg_other(r, from);
     from->in_state = HF_IN_CLOSED;
@@ -248,7 +269,8 @@ void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf
 {
     uint16_t out = from->is_client ? HF_CLOSE_GOING_AWAY : HF_CLOSE_RESTART;
     from->in_state = HF_IN_DEAD;
-    record(r, from, gone_cause(from, end), (struct closing_codes){from->is_client ? HF_CLOSE_ABNORMAL : out, 0, out},
+    record(r, from, gone_cause(from, end),
+           (struct closing_codes){from->is_client ? HF_CLOSE_ABNORMAL : out, 0, out},
            hf_slice_of(""), end->error);
     r->one_sided = true;
     begin_closing(r);
@@ -256,10 +278,12 @@ void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf
     finish_leg(r, from);
 }
 
-void hf_relay_fault(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause, uint16_t code, const char *why)
+void hf_relay_fault(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause, uint16_t code,
+                    const char *why)
 {
     at->in_state = HF_IN_DEAD;
-    record(r, at, cause, (struct closing_codes){at->is_client ? code : HF_CLOSE_RESTART, 0, code}, hf_slice_of(why), 0);
+    record(r, at, cause, (struct closing_codes){at->is_client ? code : HF_CLOSE_RESTART, 0, code},
+           hf_slice_of(why), 0);
     begin_closing(r);
     tell_other(r, at, at->is_client ? "client failed" : "backend failed");
     close_leg(r, at, code, hf_slice_of(why));
@@ -308,10 +332,12 @@ void hf_relay_kill(struct hf_relay *r, enum hf_cause cause)
     hf_relay_free(r);
 }
 
-/* ---- while it closes ------------------------------------------------------------------------------- */
+/* ---- while it closes
+ * ------------------------------------------------------------------------------- */
 
 /* The rest of the frame that `to` has begun to get. Returns the bytes taken. */
-static size_t finish_frame(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to, struct hf_slice in)
+static size_t finish_frame(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to,
+                           struct hf_slice in)
 {
     uint64_t rest = from->ahead + from->in.left;
     struct hf_slice run = hf_slice_first(in, rest < in.len ? (size_t)rest : in.len);
@@ -331,7 +357,8 @@ static size_t finish_frame(struct hf_relay *r, struct hf_leg *from, struct hf_le
 /* Steps over frames that go nowhere, until the Close. False when the input is at its end. */
 static bool skip_step(struct hf_relay *r, struct hf_leg *from, struct hf_slice in, size_t *pos)
 {
-    const struct hf_flow_rules *rules = from->is_client ? &r->route->client_rules[r->deflate] : &r->route->backend_rules[r->deflate];
+    const struct hf_flow_rules *rules = from->is_client ? &r->route->client_rules[r->deflate]
+                                                        : &r->route->backend_rules[r->deflate];
     struct hf_flow_step step;
     switch (hf_flow_next(&from->in, rules, hf_slice_from(in, *pos), &step)) {
     case HF_FLOW_DATA:
@@ -390,7 +417,8 @@ void hf_relay_closing_end(struct hf_relay *r, struct hf_leg *leg)
     }
 }
 
-/* Its time is over. What was sent to a peer that is slow, not lost, is left to the kernel to deliver. */
+/* Its time is over. What was sent to a peer that is slow, not lost, is left to the kernel to
+ * deliver. */
 static void let_go(struct hf_leg *leg)
 {
     if (leg->out_state == HF_OUT_SENT || leg->out_state == HF_OUT_SHUT) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What time brings to a relay: heartbeats, sides that take nothing, delayed messages, expiry, goodbyes.
+/* What time brings to a relay: heartbeats, sides that take nothing, delayed messages, expiry,
+ * goodbyes.
  *
- * One timer for each relay. It is set for the earliest thing that can happen and is not moved by messages: when it fires too
- * early it is set again, so a busy connection pays for time about once a heartbeat. */
+ * One timer for each relay. It is set for the earliest thing that can happen and is not moved by
+ * messages: when it fires too early it is set again, so a busy connection pays for time about once
+ * a heartbeat. */
 #include "gateway/relay.h"
 
 #include <errno.h>
@@ -10,23 +12,34 @@
 /* A leg that is not read does not tell its end: it is looked for so often. */
 #define HELD_LOOK HF_SECONDS(1)
 
-static uint32_t now_ms(const struct hf_relay *r) { return hf_heartbeat_ms(hf_relay_now(r)); }
+static uint32_t now_ms(const struct hf_relay *r)
+{
+    return hf_heartbeat_ms(hf_relay_now(r));
+}
 /* Milliseconds from now until `when`, negative when it is past; 32-bit times wrap. */
-static int32_t until(const struct hf_relay *r, uint32_t when) { return (int32_t)(when - now_ms(r)); }
+static int32_t until(const struct hf_relay *r, uint32_t when)
+{
+    return (int32_t)(when - now_ms(r));
+}
 
-static const struct hf_heartbeat_rules *beat_rules(const struct hf_relay *r, const struct hf_leg *leg)
+static const struct hf_heartbeat_rules *beat_rules(const struct hf_relay *r,
+                                                   const struct hf_leg *leg)
 {
     return leg->is_client ? &r->route->client_beat : &r->route->backend_beat;
 }
 
-/* How long a leg may take nothing: at half the time its progress is looked at, at the end it is judged by it. */
+/* How long a leg may take nothing: at half the time its progress is looked at, at the end it is
+ * judged by it. */
 static int32_t stuck_limit(const struct hf_relay *r, const struct hf_leg *leg)
 {
     int32_t limit = (int32_t)(r->route->config->send_timeout / 1000);
     return leg->looked ? limit : limit / 2;
 }
 
-static hf_time earlier(hf_time a, hf_time b) { return a < b ? a : b; }
+static hf_time earlier(hf_time a, hf_time b)
+{
+    return a < b ? a : b;
+}
 
 static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
 {
@@ -40,8 +53,8 @@ static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
         when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
     }
     if (leg->beat.waiting) {
-        /* A ping is out. Its answer ends the wait but does not move the timer, so the next round is looked for too: the
-         * timeout may be longer than the interval. */
+        /* A ping is out. Its answer ends the wait but does not move the timer, so the next round is
+         * looked for too: the timeout may be longer than the interval. */
         const struct hf_heartbeat_rules *rules = beat_rules(r, leg);
         when = earlier(when, now + rules->interval * (100 - rules->jitter_percent) / 100);
     }
@@ -104,7 +117,8 @@ static bool took_bytes(struct hf_leg *leg, uint64_t unacked)
     return grew;
 }
 
-#define LONG_QUEUE 4096 /* bytes: a ping behind more than that needs time before the peer can see it */
+#define LONG_QUEUE                                                                                 \
+    4096 /* bytes: a ping behind more than that needs time before the peer can see it */
 
 void hf_relay_pinged(struct hf_relay *r, struct hf_leg *leg)
 {
@@ -116,8 +130,9 @@ void hf_relay_pinged(struct hf_relay *r, struct hf_leg *leg)
     hf_relay_schedule(r);
 }
 
-/* Before a leg is judged lost: it lives when what it sent was not read yet, or when the ping stood behind a long queue and
- * its TCP has taken more of that queue since the last look (the look that sees the ping taken grants a full time too). */
+/* Before a leg is judged lost: it lives when what it sent was not read yet, or when the ping stood
+ * behind a long queue and its TCP has taken more of that queue since the last look (the look that
+ * sees the ping taken grants a full time too). */
 static bool shows_life(struct hf_leg *leg)
 {
     struct hf_progress progress = {0};
@@ -135,7 +150,8 @@ static void send_ping(struct hf_relay *r, struct hf_leg *leg)
         return; /* one waits already */
     }
     memcpy(payload, &now, sizeof(now));
-    hf_count(r->worker, leg->is_client ? HF_COUNT_pings_sent_client : HF_COUNT_pings_sent_backend, 1);
+    hf_count(r->worker, leg->is_client ? HF_COUNT_pings_sent_client : HF_COUNT_pings_sent_backend,
+             1);
     leg->pinging = true;
     if (!hf_leg_control(r, leg, HF_OP_PING, hf_slice(payload, sizeof(payload)))) {
         leg->pinging = false; /* no memory now: the next tick asks again */
@@ -155,7 +171,8 @@ static void tick_heartbeat(struct hf_relay *r, struct hf_leg *leg)
         if (shows_life(leg)) {
             hf_heartbeat_alive(&leg->beat, now);
         } else {
-            hf_relay_end(r, leg->is_client ? HF_CAUSE_CLIENT_HEARTBEAT : HF_CAUSE_BACKEND_HEARTBEAT);
+            hf_relay_end(r,
+                         leg->is_client ? HF_CAUSE_CLIENT_HEARTBEAT : HF_CAUSE_BACKEND_HEARTBEAT);
         }
         break;
     case HF_HEARTBEAT_WAIT:
@@ -185,7 +202,8 @@ static void look_at_held(struct hf_relay *r, struct hf_leg *leg)
     }
     hf_stream_progress(leg->stream, &progress);
     if (progress.dead) {
-        hf_relay_peer_gone(r, leg, &(struct hf_end){.kind = HF_END_RST, .error = ECONNRESET, .detail = "reset"});
+        hf_relay_peer_gone(
+            r, leg, &(struct hf_end){.kind = HF_END_RST, .error = ECONNRESET, .detail = "reset"});
     }
 }
 

@@ -7,7 +7,8 @@
 
 #define LINGER HF_SECONDS(2)
 
-void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason, int error)
+void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason,
+                       int error)
 {
     union {
         struct hf_identity identity;
@@ -28,14 +29,18 @@ void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http,
     hf_ledger_record(o->worker, o->identity != NULL ? o->identity : &nobody.identity, &e);
 }
 
-static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status, uint32_t retry_after)
+static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status,
+                        uint32_t retry_after)
 {
     struct hf_buffer *b = &o->reply;
-    hf_buffer_addf(b, "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                      "Holdfast-Cause: %s\r\nContent-Type: text/plain; charset=utf-8\r\n",
-                   status, hf_http_reason(status), hf_cause_id(cause));
+    hf_buffer_addf(
+        b,
+        "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        "Holdfast-Cause: %s\r\nContent-Type: text/plain; charset=utf-8\r\n",
+        status, hf_http_reason(status), hf_cause_id(cause));
     if (status == 426) {
-        hf_buffer_add_text(b, "Upgrade: websocket\r\nConnection: upgrade, close\r\n"); /* RFC 9110 15.5.22, 7.8 */
+        hf_buffer_add_text(
+            b, "Upgrade: websocket\r\nConnection: upgrade, close\r\n"); /* RFC 9110 15.5.22, 7.8 */
     } else {
         hf_buffer_add_text(b, "Connection: close\r\n");
     }
@@ -53,7 +58,8 @@ static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t stat
     }
 }
 
-void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why, uint32_t retry_after)
+void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why,
+                       uint32_t retry_after)
 {
     bool head = o->head != NULL && hf_slice_eq(o->head->method, HF_LITERAL("HEAD"));
     hf_opening_auth_abandoned(o);
@@ -82,7 +88,8 @@ void hf_opening_reply(struct hf_opening *o)
     size_t sent = hf_stream_send(o->client, hf_buffer_slice(&o->reply));
     hf_buffer_drop(&o->reply, sent);
     if (o->reply.len == 0) {
-        /* What the client still sends is read away until it ends too, so that TCP does not reset the answer. */
+        /* What the client still sends is read away until it ends too, so that TCP does not reset
+         * the answer. */
         hf_stream_shut(o->client);
     }
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The runtime: what a configuration becomes when its files have been read. */
+#include "base/hash.h"
 #include "gateway/callout.h"
 #include "gateway/worker.h"
-#include "base/hash.h"
 #include "io/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- a route ------------------------------------------------------------------------------------- */
+/* ---- a route
+ * ------------------------------------------------------------------------------------- */
 
 /* The route of the same name before the reload, or NULL. */
 static const struct hf_route *route_before(const struct hf_runtime *before, const char *name)
@@ -21,7 +22,8 @@ static const struct hf_route *route_before(const struct hf_runtime *before, cons
     return NULL;
 }
 
-static struct hf_backend_state *backend_state(const struct hf_route *before, size_t index, const char *url)
+static struct hf_backend_state *backend_state(const struct hf_route *before, size_t index,
+                                              const char *url)
 {
     size_t same = 0; /* a URL that stands there twice is two backends */
     for (size_t i = 0; before != NULL && i < before->backend_count; i++) {
@@ -85,7 +87,11 @@ static enum hf_status init_backends(struct hf_route *route, const struct hf_rout
 static struct hf_rate_rules per_minute(uint32_t count, uint32_t burst)
 {
     uint32_t usual = count < 100 ? count : 100;
-    return (struct hf_rate_rules){.count = count, .period = HF_SECONDS(60), .burst = burst > 0 ? burst : usual > 0 ? usual : 1};
+    return (struct hf_rate_rules){.count = count,
+                                  .period = HF_SECONDS(60),
+                                  .burst = burst > 0   ? burst
+                                           : usual > 0 ? usual
+                                                       : 1};
 }
 
 static void init_rules(struct hf_route *route)
@@ -112,8 +118,8 @@ static void init_rules(struct hf_route *route)
     route->principal_rate = per_minute(c->limits.principal_messages_per_minute, 0);
 }
 
-static enum hf_status init_route(struct hf_route *route, const struct hf_route_config *config, const struct hf_route *before,
-                                 struct hf_buffer *why)
+static enum hf_status init_route(struct hf_route *route, const struct hf_route_config *config,
+                                 const struct hf_route *before, struct hf_buffer *why)
 {
     route->config = config;
     init_rules(route);
@@ -124,7 +130,8 @@ static enum hf_status init_route(struct hf_route *route, const struct hf_route_c
         tls = tls || config->upstreams[i].tls;
     }
     if (status == HF_OK && tls) {
-        struct hf_tls_client_options options = {.ca = config->upstream_tls.ca, .no_verify = !config->upstream_tls.verify};
+        struct hf_tls_client_options options = {.ca = config->upstream_tls.ca,
+                                                .no_verify = !config->upstream_tls.verify};
         status = hf_tls_client_new(&options, &route->tls, why);
     }
     if (status == HF_OK && config->auth.kind == HF_AUTH_JWT) {
@@ -155,26 +162,30 @@ static void fini_route(struct hf_route *route)
     free(route->backends);
 }
 
-/* ---- listeners' certificates ----------------------------------------------------------------------- */
+/* ---- listeners' certificates
+ * ----------------------------------------------------------------------- */
 
-static enum hf_status load_certificates(const struct hf_listen_config *listen, uint16_t version_min, struct hf_tls **tls,
-                                        struct hf_buffer *why)
+static enum hf_status load_certificates(const struct hf_listen_config *listen, uint16_t version_min,
+                                        struct hf_tls **tls, struct hf_buffer *why)
 {
     enum hf_status status = HF_NO_MEMORY;
     struct hf_tls_certificate *list = calloc(listen->certificate_count, sizeof(*list));
     if (list != NULL) {
         for (size_t i = 0; i < listen->certificate_count; i++) {
-            list[i] = (struct hf_tls_certificate){.cert = listen->certificates[i].cert, .key = listen->certificates[i].key};
+            list[i] = (struct hf_tls_certificate){.cert = listen->certificates[i].cert,
+                                                  .key = listen->certificates[i].key};
         }
-        struct hf_tls_server_options options = {
-            .certificates = list, .certificate_count = listen->certificate_count, .version_min = version_min};
+        struct hf_tls_server_options options = {.certificates = list,
+                                                .certificate_count = listen->certificate_count,
+                                                .version_min = version_min};
         status = hf_tls_server_new(&options, tls, why);
     }
     free(list);
     return status;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * -------------------------------------------------------------------------------------- */
 
 static void runtime_free(struct hf_runtime *rt)
 {
@@ -204,7 +215,8 @@ static void init_sockets(struct hf_runtime *rt)
     }
 }
 
-static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtime *before, struct hf_buffer *why)
+static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtime *before,
+                                   struct hf_buffer *why)
 {
     struct hf_config *config = rt->config;
     rt->listener_tls = calloc(config->listen_count + 1, sizeof(struct hf_tls *));
@@ -214,15 +226,16 @@ static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtim
     }
     for (size_t i = 0; i < config->listen_count; i++) {
         if (config->listens[i].certificate_count > 0) {
-            enum hf_status status =
-                load_certificates(&config->listens[i], config->tls.version_min, &rt->listener_tls[i], why);
+            enum hf_status status = load_certificates(&config->listens[i], config->tls.version_min,
+                                                      &rt->listener_tls[i], why);
             if (status != HF_OK) {
                 return status;
             }
         }
     }
     for (size_t i = 0; i < config->route_count; i++) {
-        enum hf_status status = init_route(&rt->routes[i], &config->routes[i], route_before(before, config->routes[i].name), why);
+        enum hf_status status = init_route(&rt->routes[i], &config->routes[i],
+                                           route_before(before, config->routes[i].name), why);
         if (status != HF_OK) {
             return status;
         }
@@ -230,8 +243,8 @@ static enum hf_status runtime_fill(struct hf_runtime *rt, const struct hf_runtim
     return HF_OK;
 }
 
-enum hf_status hf_runtime_new(struct hf_config *config, const struct hf_runtime *before, struct hf_runtime **runtime,
-                              struct hf_buffer *why)
+enum hf_status hf_runtime_new(struct hf_config *config, const struct hf_runtime *before,
+                              struct hf_runtime **runtime, struct hf_buffer *why)
 {
     *runtime = NULL;
     struct hf_runtime *rt = calloc(1, sizeof(*rt));
@@ -277,7 +290,8 @@ static bool path_matches(struct hf_slice prefix, struct hf_slice path)
     if (!hf_slice_starts(path, prefix)) {
         return false;
     }
-    return prefix.ptr[prefix.len - 1] == '/' || path.len == prefix.len || path.ptr[prefix.len] == '/';
+    return prefix.ptr[prefix.len - 1] == '/' || path.len == prefix.len ||
+           path.ptr[prefix.len] == '/';
 }
 
 struct hf_route *hf_runtime_route(struct hf_runtime *rt, struct hf_slice path)
@@ -290,9 +304,11 @@ struct hf_route *hf_runtime_route(struct hf_runtime *rt, struct hf_slice path)
     return NULL;
 }
 
-/* ---- identity ---------------------------------------------------------------------------------------- */
+/* ---- identity
+ * ---------------------------------------------------------------------------------------- */
 
-struct hf_identity *hf_identity_new(struct hf_runtime *rt, struct hf_slice subject, struct hf_slice target)
+struct hf_identity *hf_identity_new(struct hf_runtime *rt, struct hf_slice subject,
+                                    struct hf_slice target)
 {
     struct hf_identity *i = calloc(1, sizeof(*i) + subject.len + target.len + 2);
     if (i == NULL) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The backend's side of an opening: which backend, the connection, the request, its answer.
  *
- * The request is made anew from the client's: hop-by-hop headers end here, and those that say who the client is are ours. The
- * answer's 101 is checked before anything of it reaches the client. */
+ * The request is made anew from the client's: hop-by-hop headers end here, and those that say who
+ * the client is are ours. The answer's 101 is checked before anything of it reaches the client. */
 #include "gateway/opening.h"
 #include "gateway/relay.h"
 
@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- which backend ----------------------------------------------------------------------------------------- */
+/* ---- which backend
+ * ----------------------------------------------------------------------------------------- */
 
 static bool is_up(const struct hf_backend *b, hf_time now)
 {
@@ -60,7 +61,8 @@ static uint64_t score(const struct hf_backend *b, struct hf_slice key, struct hf
     return ((UINT32_MAX - active) << 32) | (hf_random_next(random) >> 32);
 }
 
-/* The best that was not tried: one that is up, else any: passive health must not make an outage of its own. */
+/* The best that was not tried: one that is up, else any: passive health must not make an outage of
+ * its own. */
 static struct hf_backend *choose(struct hf_opening *o, bool only_up)
 {
     struct hf_route *route = o->identity->route;
@@ -69,7 +71,8 @@ static struct hf_backend *choose(struct hf_opening *o, bool only_up)
     uint64_t best_score = 0;
     for (size_t i = 0; i < route->backend_count; i++) {
         struct hf_backend *b = &route->backends[i];
-        if ((i < 64 && (o->tried & (1ULL << i)) != 0) || (only_up && !is_up(b, o->worker->loop->now))) {
+        if ((i < 64 && (o->tried & (1ULL << i)) != 0) ||
+            (only_up && !is_up(b, o->worker->loop->now))) {
             continue;
         }
         uint64_t s = score(b, key, &o->worker->random);
@@ -114,10 +117,12 @@ static void mark_failed(struct hf_opening *o)
     uint32_t fails = atomic_fetch_add_explicit(&b->state->fails, 1, memory_order_relaxed) + 1;
     hf_count(o->worker, HF_COUNT_upstream_connect_failures, 1);
     if (config->health_fails > 0 && fails >= config->health_fails) {
-        atomic_store_explicit(&b->state->down_until, o->worker->loop->now + config->health_down, memory_order_relaxed);
+        atomic_store_explicit(&b->state->down_until, o->worker->loop->now + config->health_down,
+                              memory_order_relaxed);
         if (fails == config->health_fails) {
-            hf_log_say(o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall, "upstream down",
-                       "%s failed %u times in a row: %s", b->config->url, fails, o->connect_why);
+            hf_log_say(o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall,
+                       "upstream down", "%s failed %u times in a row: %s", b->config->url, fails,
+                       o->connect_why);
         }
     }
 }
@@ -131,9 +136,11 @@ static void mark_good(struct hf_opening *o)
     }
 }
 
-/* ---- the request ---------------------------------------------------------------------------------------------- */
+/* ---- the request
+ * ---------------------------------------------------------------------------------------------- */
 
-/* X_Forwarded_For is the same header as X-Forwarded-For to a WSGI or CGI application. prefix: name may go on behind text. */
+/* X_Forwarded_For is the same header as X-Forwarded-For to a WSGI or CGI application. prefix: name
+ * may go on behind text. */
 static bool is_header(struct hf_slice name, const char *text, bool prefix)
 {
     size_t k = 0;
@@ -158,10 +165,28 @@ static bool is_one_of(struct hf_slice name, const char *const *names)
 static bool is_ours(struct hf_slice name)
 {
     static const char *const ours[] = {
-        "Connection", "Upgrade", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "TE", "Trailer",
-        "Transfer-Encoding", "Content-Length", "Host", "Expect", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-        "X-Real-IP", "Forwarded", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Sec-WebSocket-Version",
-        "Sec-WebSocket-Key", NULL,
+        "Connection",
+        "Upgrade",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "Proxy-Authorization",
+        "Proxy-Authenticate",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Content-Length",
+        "Host",
+        "Expect",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Real-IP",
+        "Forwarded",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Key",
+        NULL,
     };
     return is_one_of(name, ours);
 }
@@ -170,13 +195,26 @@ static bool is_ours(struct hf_slice name)
 static bool is_proxys(struct hf_slice name)
 {
     static const char *const names[] = {
-        "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-IPCountry", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP",
-        "Fastly-Client-IP", "Client-IP", "Forwarded-For", "Front-End-Https", "X-Original-URL", "X-Rewrite-URL", NULL,
+        "CF-Connecting-IP",
+        "CF-Connecting-IPv6",
+        "CF-IPCountry",
+        "True-Client-IP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "Fastly-Client-IP",
+        "Client-IP",
+        "Forwarded-For",
+        "Front-End-Https",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        NULL,
     };
-    return is_header(name, "X-Forwarded", true) || is_header(name, "X-Original-Forwarded", true) || is_one_of(name, names);
+    return is_header(name, "X-Forwarded", true) || is_header(name, "X-Original-Forwarded", true) ||
+           is_one_of(name, names);
 }
 
-/* What the call-out says of the client is never the client's to say, whether the call-out said it this time or not. */
+/* What the call-out says of the client is never the client's to say, whether the call-out said it
+ * this time or not. */
 static bool is_callouts(const struct hf_route_config *config, struct hf_slice name)
 {
     if (config->auth.kind != HF_AUTH_CALLOUT) {
@@ -214,7 +252,8 @@ static void add_target(struct hf_opening *o, struct hf_buffer *b)
     struct hf_slice query;
     struct hf_buffer stripped;
     hf_buffer_init(&stripped, &hf_heap, o->head_bytes.max);
-    if (config->auth.kind == HF_AUTH_JWT && config->jwt.strip && (config->jwt.from & HF_TOKEN_QUERY) != 0 &&
+    if (config->auth.kind == HF_AUTH_JWT && config->jwt.strip &&
+        (config->jwt.from & HF_TOKEN_QUERY) != 0 &&
         hf_query_remove(target, hf_slice_of(config->jwt.query), &stripped) == HF_OK) {
         target = hf_buffer_slice(&stripped);
     }
@@ -252,7 +291,8 @@ static void add_host(struct hf_opening *o, struct hf_buffer *b)
     }
 }
 
-/* The hops that X-Forwarded-For names already; when the client was named by another header, the client. */
+/* The hops that X-Forwarded-For names already; when the client was named by another header, the
+ * client. */
 static void add_chain(const struct hf_opening *o, struct hf_buffer *b)
 {
     bool any = false;
@@ -303,7 +343,8 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
         add_line(b, "X-Forwarded-Host", front_host != NULL ? *front_host : *host);
     }
     bool v6 = strchr(peer, ':') != NULL; /* RFC 7239 6: quoted and in brackets */
-    bool https = proto != NULL ? hf_slice_eq_nocase(*proto, HF_LITERAL("https")) || hf_slice_eq_nocase(*proto, HF_LITERAL("wss"))
+    bool https = proto != NULL ? hf_slice_eq_nocase(*proto, HF_LITERAL("https")) ||
+                                     hf_slice_eq_nocase(*proto, HF_LITERAL("wss"))
                                : o->listener_tls != NULL;
     hf_buffer_add_text(b, v6 ? "Forwarded: for=\"[" : "Forwarded: for=");
     hf_buffer_add_text(b, peer);
@@ -323,7 +364,8 @@ static bool is_named_by_connection(const struct hf_head *head, struct hf_slice n
     return false;
 }
 
-/* RFC 9110 7.6.1: what Connection names is for this hop; but a client cannot take away what it was judged by. */
+/* RFC 9110 7.6.1: what Connection names is for this hop; but a client cannot take away what it was
+ * judged by. */
 static bool ends_here(const struct hf_head *head, struct hf_slice name)
 {
     static const char *const kept[] = {"Authorization", "Cookie", "Origin", NULL};
@@ -333,11 +375,12 @@ static bool ends_here(const struct hf_head *head, struct hf_slice name)
 static bool passes(const struct hf_opening *o, const struct hf_header *h)
 {
     const struct hf_route_config *config = o->identity->route->config;
-    if (is_ours(h->name) || is_callouts(config, h->name) || (is_proxys(h->name) && !o->front_trusted)) {
+    if (is_ours(h->name) || is_callouts(config, h->name) ||
+        (is_proxys(h->name) && !o->front_trusted)) {
         return false;
     }
-    if (config->auth.kind == HF_AUTH_JWT && config->jwt.strip && (config->jwt.from & HF_TOKEN_HEADER) != 0 &&
-        is_header(h->name, "Authorization", false)) {
+    if (config->auth.kind == HF_AUTH_JWT && config->jwt.strip &&
+        (config->jwt.from & HF_TOKEN_HEADER) != 0 && is_header(h->name, "Authorization", false)) {
         return false;
     }
     return !ends_here(o->head, h->name);
@@ -352,7 +395,8 @@ static void build_request(struct hf_opening *o)
     add_target(o, b);
     hf_buffer_add_text(b, " HTTP/1.1\r\n");
     add_host(o, b);
-    hf_buffer_add_text(b, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
+    hf_buffer_add_text(
+        b, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
     add_line(b, "Sec-WebSocket-Key", *key);
     if (o->protocols.len > 0) {
         add_line(b, "Sec-WebSocket-Protocol", hf_buffer_slice(&o->protocols));
@@ -377,7 +421,9 @@ static void send_request(struct hf_opening *o)
     hf_buffer_drop(&o->out, sent);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------ */
+/* ---- the answer
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void bad_answer(struct hf_opening *o, const char *why)
 {
@@ -391,10 +437,12 @@ static void build_101(struct hf_opening *o, const struct hf_head *answer)
 {
     struct hf_buffer *b = &o->reply;
     hf_buffer_clear(b);
-    hf_buffer_add_text(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    hf_buffer_add_text(
+        b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
     for (size_t i = 0; i < answer->count; i++) {
         const struct hf_header *h = &answer->headers[i];
-        if (hf_slice_eq_nocase(h->name, HF_LITERAL("Upgrade")) || hf_slice_eq_nocase(h->name, HF_LITERAL("Connection")) ||
+        if (hf_slice_eq_nocase(h->name, HF_LITERAL("Upgrade")) ||
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Connection")) ||
             hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) ||
             hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding"))) {
             continue;
@@ -453,7 +501,8 @@ static size_t take_101(struct hf_opening *o, const struct hf_head *answer)
         bad_answer(o, why);
         return SIZE_MAX;
     }
-    enum hf_extension_check check = hf_extension_answer(answer, hf_buffer_slice(&o->offers), &deflate);
+    enum hf_extension_check check =
+        hf_extension_answer(answer, hf_buffer_slice(&o->offers), &deflate);
     if (check == HF_EXTENSION_SYNTAX || check == HF_EXTENSION_REFUSED) {
         bad_answer(o, "the backend's Sec-WebSocket-Extensions fits no offer");
         return SIZE_MAX;
@@ -468,7 +517,8 @@ static size_t take_101(struct hf_opening *o, const struct hf_head *answer)
     return size;
 }
 
-/* A refusal goes to the client as it is, but for the headers of the hop; its length is known once it is whole. */
+/* A refusal goes to the client as it is, but for the headers of the hop; its length is known once
+ * it is whole. */
 static void keep_refusal(struct hf_opening *o, const struct hf_head *answer)
 {
     struct hf_buffer *b = &o->reply;
@@ -478,9 +528,12 @@ static void keep_refusal(struct hf_opening *o, const struct hf_head *answer)
     hf_buffer_addf(b, "HTTP/1.1 %u %.*s\r\n", answer->status, HF_SLICE_ARG(answer->reason));
     for (size_t i = 0; i < answer->count; i++) {
         const struct hf_header *h = &answer->headers[i];
-        if (hf_slice_eq_nocase(h->name, HF_LITERAL("Connection")) || hf_slice_eq_nocase(h->name, HF_LITERAL("Keep-Alive")) ||
-            hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding")) || hf_slice_eq_nocase(h->name, HF_LITERAL("Trailer")) ||
-            hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) || is_named_by_connection(answer, h->name)) {
+        if (hf_slice_eq_nocase(h->name, HF_LITERAL("Connection")) ||
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Keep-Alive")) ||
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding")) ||
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Trailer")) ||
+            hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) ||
+            is_named_by_connection(answer, h->name)) {
             continue;
         }
         add_header(b, h);
@@ -542,7 +595,8 @@ static size_t take_body(struct hf_opening *o, struct hf_slice bytes)
     }
 }
 
-static size_t take_refusal(struct hf_opening *o, const struct hf_head *answer, struct hf_slice bytes)
+static size_t take_refusal(struct hf_opening *o, const struct hf_head *answer,
+                           struct hf_slice bytes)
 {
     size_t size = answer->size;
     keep_refusal(o, answer);
@@ -566,7 +620,8 @@ static size_t take_answer(struct hf_opening *o, struct hf_slice bytes)
     const char *why = "";
     size_t past = 0;
     for (;;) {
-        switch (hf_response_read(hf_slice_from(bytes, past), o->runtime->config->head_max, &answer, &why)) {
+        switch (hf_response_read(hf_slice_from(bytes, past), o->runtime->config->head_max, &answer,
+                                 &why)) {
         case HF_HEAD_MORE:
             return past;
         case HF_HEAD_READ:
@@ -603,7 +658,8 @@ void hf_opening_backend_failed(struct hf_opening *o, const char *why)
     mark_failed(o);
 }
 
-/* ---- the backend's stream ---------------------------------------------------------------------------------------- */
+/* ---- the backend's stream
+ * ---------------------------------------------------------------------------------------- */
 
 static void backend_open(void *owner, struct hf_stream *stream)
 {
@@ -662,10 +718,14 @@ static void backend_end(void *owner, struct hf_stream *stream, const struct hf_e
     }
 }
 
-static const struct hf_stream_handler backend_handler = {
-    .on_open = backend_open, .on_bytes = backend_bytes, .on_writable = backend_writable, .on_end = backend_end};
+static const struct hf_stream_handler backend_handler = {.on_open = backend_open,
+                                                         .on_bytes = backend_bytes,
+                                                         .on_writable = backend_writable,
+                                                         .on_end = backend_end};
 
-/* ---- connecting ------------------------------------------------------------------------------------------------------- */
+/* ---- connecting
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static void try_address(struct hf_opening *o)
 {
@@ -674,9 +734,11 @@ static void try_address(struct hf_opening *o)
     struct hf_connect how = {.address = o->address, .options = o->runtime->sockets};
     if (u->tls) {
         how.tls.tls = route->tls;
-        how.tls.name = route->config->upstream_tls.name != NULL ? route->config->upstream_tls.name : u->host;
+        how.tls.name =
+            route->config->upstream_tls.name != NULL ? route->config->upstream_tls.name : u->host;
     }
-    enum hf_status status = hf_loop_connect(o->worker->loop, &how, &backend_handler, o, &o->backend);
+    enum hf_status status =
+        hf_loop_connect(o->worker->loop, &how, &backend_handler, o, &o->backend);
     if (status == HF_NO_DESCRIPTORS || status == HF_NO_MEMORY) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "the gateway is out of resources", 1);
     } else if (status != HF_OK) {
@@ -685,12 +747,14 @@ static void try_address(struct hf_opening *o)
     }
 }
 
-static void resolved(void *owner, enum hf_status status, const struct hf_address *addresses, size_t count)
+static void resolved(void *owner, enum hf_status status, const struct hf_address *addresses,
+                     size_t count)
 {
     struct hf_opening *o = owner;
     o->resolving = 0;
     if (status != HF_OK || count == 0) {
-        hf_opening_connect_failed(o, status == HF_NOT_FOUND ? "its name has no address" : "its name could not be looked up");
+        hf_opening_connect_failed(o, status == HF_NOT_FOUND ? "its name has no address"
+                                                            : "its name could not be looked up");
         return;
     }
     o->address = addresses[(o->tries - 1) % count]; /* another one each try */
@@ -705,7 +769,8 @@ static void resolved(void *owner, enum hf_status status, const struct hf_address
 static void give_up(struct hf_opening *o)
 {
     char why[256];
-    (void)snprintf(why, sizeof(why), "no backend could be reached: %s", o->connect_why != NULL ? o->connect_why : "unknown");
+    (void)snprintf(why, sizeof(why), "no backend could be reached: %s",
+                   o->connect_why != NULL ? o->connect_why : "unknown");
     hf_opening_refuse(o, HF_CAUSE_BACKEND_UNREACHABLE, 502, why, 1);
 }
 
@@ -723,7 +788,8 @@ void hf_opening_connect(struct hf_opening *o)
     if (o->identity->backend->address.len > 0) {
         o->address = o->identity->backend->address;
         try_address(o);
-    } else if (hf_loop_resolve(o->worker->loop, o->identity->backend->config->host, resolved, o, &o->resolving) != HF_OK) {
+    } else if (hf_loop_resolve(o->worker->loop, o->identity->backend->config->host, resolved, o,
+                               &o->resolving) != HF_OK) {
         o->connect_why = "out of memory";
         give_up(o);
     }

@@ -9,7 +9,9 @@
 
 #define FLUSH_EVERY HF_MS(100)
 
-/* ---- listeners ------------------------------------------------------------------------------------------------- */
+/* ---- listeners
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void on_accept(void *owner, struct hf_stream *stream, const struct hf_address *peer)
 {
@@ -26,17 +28,20 @@ static void on_exhausted(void *owner, enum hf_status why)
     }
     l->worker->quiet_until = l->worker->loop->now + HF_SECONDS(10);
     hf_log_say(l->worker->gateway->log, HF_LOG_WARNING, l->worker->loop->wall, "accept",
-               "accepting rests: %s; raise the descriptor limit (ulimit -n, LimitNOFILE)", hf_status_text(why));
+               "accepting rests: %s; raise the descriptor limit (ulimit -n, LimitNOFILE)",
+               hf_status_text(why));
 }
 
-static const struct hf_listener_handler listener_handler = {.on_accept = on_accept, .on_exhausted = on_exhausted};
+static const struct hf_listener_handler listener_handler = {.on_accept = on_accept,
+                                                            .on_exhausted = on_exhausted};
 
 static bool same_address(const struct hf_address *a, const struct hf_address *b)
 {
     return a->len == b->len && memcmp(&a->u, &b->u, a->len) == 0;
 }
 
-static struct hf_worker_listener *find_listener(struct hf_worker *worker, const struct hf_address *address)
+static struct hf_worker_listener *find_listener(struct hf_worker *worker,
+                                                const struct hf_address *address)
 {
     for (struct hf_list *n = worker->listeners.next; n != &worker->listeners; n = n->next) {
         struct hf_worker_listener *l = HF_CONTAINER(n, struct hf_worker_listener, node);
@@ -56,11 +61,13 @@ static void close_listener(struct hf_worker_listener *l)
 
 static bool is_port_0(const struct hf_address *a)
 {
-    return (a->u.any.sa_family == AF_INET && a->u.v4.sin_port == 0) || (a->u.any.sa_family == AF_INET6 && a->u.v6.sin6_port == 0);
+    return (a->u.any.sa_family == AF_INET && a->u.v4.sin_port == 0) ||
+           (a->u.any.sa_family == AF_INET6 && a->u.v6.sin6_port == 0);
 }
 
 /* Port 0 of the configuration is one port for all workers: the one the first was given. */
-static enum hf_status listen_shared(struct hf_worker *worker, struct hf_worker_listener *l, struct hf_listen *how)
+static enum hf_status listen_shared(struct hf_worker *worker, struct hf_worker_listener *l,
+                                    struct hf_listen *how)
 {
     struct hf_gateway *g = worker->gateway;
     size_t i = 0;
@@ -81,8 +88,8 @@ static enum hf_status listen_shared(struct hf_worker *worker, struct hf_worker_l
     return status;
 }
 
-static enum hf_status open_listener(struct hf_worker *worker, const struct hf_config *config, size_t index,
-                                    struct hf_worker_listener **out)
+static enum hf_status open_listener(struct hf_worker *worker, const struct hf_config *config,
+                                    size_t index, struct hf_worker_listener **out)
 {
     const struct hf_listen_config *c = &config->listens[index];
     struct hf_listen how = {.address = c->address,
@@ -96,8 +103,10 @@ static enum hf_status open_listener(struct hf_worker *worker, const struct hf_co
     l->worker = worker;
     l->address = c->address;
     hf_list_init(&l->node);
-    enum hf_status status = is_port_0(&c->address) ? listen_shared(worker, l, &how)
-                                                   : hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
+    enum hf_status status =
+        is_port_0(&c->address)
+            ? listen_shared(worker, l, &how)
+            : hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
     if (status != HF_OK) {
         free(l);
         return status;
@@ -125,7 +134,8 @@ static void close_others(struct hf_worker *worker, const struct hf_config *confi
     }
 }
 
-enum hf_status hf_worker_apply(struct hf_worker *worker, struct hf_runtime *runtime, struct hf_buffer *why)
+enum hf_status hf_worker_apply(struct hf_worker *worker, struct hf_runtime *runtime,
+                               struct hf_buffer *why)
 {
     enum hf_status result = HF_OK;
     struct hf_runtime *old = worker->runtime;
@@ -153,7 +163,9 @@ enum hf_status hf_worker_apply(struct hf_worker *worker, struct hf_runtime *runt
     return result;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static void flush(struct hf_timer *timer, hf_time now)
 {
@@ -162,7 +174,8 @@ static void flush(struct hf_timer *timer, hf_time now)
     hf_timer_set(worker->loop, &worker->flush, now + FLUSH_EVERY);
 }
 
-struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop, unsigned index, uint64_t seed)
+struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop, unsigned index,
+                                uint64_t seed)
 {
     struct hf_worker *worker = calloc(1, sizeof(*worker));
     if (worker == NULL) {
@@ -229,7 +242,9 @@ void hf_worker_free(struct hf_worker *worker)
     free(worker);
 }
 
-/* ---- goodbye -------------------------------------------------------------------------------------------------------- */
+/* ---- goodbye
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 void hf_worker_drain(struct hf_worker *worker, hf_time spread)
 {
@@ -246,16 +261,25 @@ void hf_worker_drain(struct hf_worker *worker, hf_time spread)
     }
 }
 
-bool hf_worker_is_idle(const struct hf_worker *worker) { return worker->opening_count == 0 && worker->relay_count == 0; }
+bool hf_worker_is_idle(const struct hf_worker *worker)
+{
+    return worker->opening_count == 0 && worker->relay_count == 0;
+}
 
-/* ---- /api/sessions ---------------------------------------------------------------------------------------------------- */
+/* ---- /api/sessions
+ * ----------------------------------------------------------------------------------------------------
+ */
 
-static void print_leg(const struct hf_relay *r, const struct hf_leg *leg, const char *name, struct hf_buffer *out)
+static void print_leg(const struct hf_relay *r, const struct hf_leg *leg, const char *name,
+                      struct hf_buffer *out)
 {
     uint32_t now = hf_heartbeat_ms(hf_relay_now(r));
-    hf_buffer_addf(out, ",\"%s\":{\"silent_rx_ms\":%u,\"silent_tx_ms\":%u,\"messages\":%llu,\"bytes\":%llu,\"blocked\":%s,\"held\":%s,\"rtt_ms\":",
-                   name, now - leg->beat.heard_ms, now - leg->beat.sent_ms, (unsigned long long)leg->messages,
-                   (unsigned long long)leg->bytes, leg->blocked ? "true" : "false", leg->hold != 0 ? "true" : "false");
+    hf_buffer_addf(out,
+                   ",\"%s\":{\"silent_rx_ms\":%u,\"silent_tx_ms\":%u,\"messages\":%llu,\"bytes\":%"
+                   "llu,\"blocked\":%s,\"held\":%s,\"rtt_ms\":",
+                   name, now - leg->beat.heard_ms, now - leg->beat.sent_ms,
+                   (unsigned long long)leg->messages, (unsigned long long)leg->bytes,
+                   leg->blocked ? "true" : "false", leg->hold != 0 ? "true" : "false");
     if (leg->beat.rtt_us == UINT32_MAX) {
         hf_buffer_add_text(out, "null}");
     } else {
@@ -275,9 +299,11 @@ static void print_session(const struct hf_relay *r, struct hf_buffer *out)
     const struct hf_identity *i = r->identity;
     char text[64];
     hf_wall_text(r->worker->loop->wall - (hf_relay_now(r) - r->opened) / 1000, text);
-    hf_buffer_addf(out, "{\"id\":%llu,\"opened\":\"%s\",\"held_ms\":%lld,\"worker\":%u,\"tls\":%s,\"deflate\":%s", (unsigned long long)i->id,
-                   text, (long long)((hf_relay_now(r) - r->opened) / 1000), r->worker->index, i->tls ? "true" : "false",
-                   r->deflate ? "true" : "false");
+    hf_buffer_addf(
+        out,
+        "{\"id\":%llu,\"opened\":\"%s\",\"held_ms\":%lld,\"worker\":%u,\"tls\":%s,\"deflate\":%s",
+        (unsigned long long)i->id, text, (long long)((hf_relay_now(r) - r->opened) / 1000),
+        r->worker->index, i->tls ? "true" : "false", r->deflate ? "true" : "false");
     hf_peer_text(i->peer, text);
     print_text("address", text, out);
     print_text("subject", hf_identity_subject(i), out);
@@ -292,7 +318,8 @@ static void print_session(const struct hf_relay *r, struct hf_buffer *out)
 void hf_worker_print_sessions(struct hf_worker *worker, uint32_t limit, struct hf_buffer *out)
 {
     bool first = true;
-    for (struct hf_list *n = worker->relays.prev; n != &worker->relays && limit > 0; n = n->prev, limit--) {
+    for (struct hf_list *n = worker->relays.prev; n != &worker->relays && limit > 0;
+         n = n->prev, limit--) {
         hf_buffer_add_text(out, first ? "\n" : ",\n");
         print_session(HF_CONTAINER(n, struct hf_relay, node), out);
         first = false;

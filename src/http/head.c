@@ -217,7 +217,8 @@ static enum hf_head_read read_method(struct reader *r, struct hf_slice *method)
     }
 }
 
-/* Of "http://" or "https://" at the start of text, or of a part of it while more may come; 0: neither. */
+/* Of "http://" or "https://" at the start of text, or of a part of it while more may come; 0:
+ * neither. */
 static size_t scheme_length(struct hf_slice text)
 {
     static const struct hf_slice schemes[] = {HF_LITERAL("http://"), HF_LITERAL("https://")};
@@ -231,7 +232,8 @@ static size_t scheme_length(struct hf_slice text)
 }
 
 /* RFC 9112 3.2.2 absolute-form: the path behind the authority; NULL when it is not there (yet). */
-static const uint8_t *cut_authority(struct reader *r, const uint8_t *start, size_t scheme, struct hf_head *head)
+static const uint8_t *cut_authority(struct reader *r, const uint8_t *start, size_t scheme,
+                                    struct hf_head *head)
 {
     struct hf_slice rest = hf_slice_from(hf_slice(start, (size_t)(r->at - start)), scheme);
     size_t len = hf_slice_find(rest, '/');
@@ -242,7 +244,8 @@ static const uint8_t *cut_authority(struct reader *r, const uint8_t *start, size
     return rest.ptr + len;
 }
 
-/* RFC 9112 3.2.1 origin-form, 3.2.2 absolute-form (which becomes origin-form), and 3.2.4 asterisk-form, which is for OPTIONS only. */
+/* RFC 9112 3.2.1 origin-form, 3.2.2 absolute-form (which becomes origin-form), and 3.2.4
+ * asterisk-form, which is for OPTIONS only. */
 static enum hf_head_read read_target(struct reader *r, struct hf_head *head)
 {
     const uint8_t *start = r->at;

@@ -22,7 +22,8 @@ struct hf_header {
 struct hf_head {
     struct hf_slice method; /* request only */
     struct hf_slice target; /* request only, as it came: origin-form, or "*" */
-    struct hf_slice authority; /* request only: stood before the target in absolute-form; else empty */
+    struct hf_slice
+        authority;          /* request only: stood before the target in absolute-form; else empty */
     uint16_t status;        /* response only, 100 to 999 */
     struct hf_slice reason; /* response only, may be empty */
     uint8_t minor;          /* HTTP/1.x: 0 or 1 */

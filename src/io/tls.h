@@ -19,26 +19,28 @@ struct hf_tls_certificate {
 };
 
 struct hf_tls_server_options {
-    const struct hf_tls_certificate *certificates; /* the first answers when no name matches (SNI) */
-    size_t certificate_count;                      /* 1 or more */
-    uint16_t version_min;                          /* 0x0303 TLS 1.2 (default when 0) or 0x0304 TLS 1.3 */
+    const struct hf_tls_certificate
+        *certificates;        /* the first answers when no name matches (SNI) */
+    size_t certificate_count; /* 1 or more */
+    uint16_t version_min;     /* 0x0303 TLS 1.2 (default when 0) or 0x0304 TLS 1.3 */
 };
 
 struct hf_tls_client_options {
-    const char *ca;  /* PEM file or directory; NULL: the system's */
+    const char *ca; /* PEM file or directory; NULL: the system's */
     bool no_verify;
 };
 
 /* On failure *tls is NULL and why says, for a person, which file and what is wrong with it. ALPN is
  * http/1.1 for both. */
-HF_MUST_USE enum hf_status hf_tls_server_new(const struct hf_tls_server_options *options, struct hf_tls **tls,
-                                             struct hf_buffer *why);
-HF_MUST_USE enum hf_status hf_tls_client_new(const struct hf_tls_client_options *options, struct hf_tls **tls,
-                                             struct hf_buffer *why);
+HF_MUST_USE enum hf_status hf_tls_server_new(const struct hf_tls_server_options *options,
+                                             struct hf_tls **tls, struct hf_buffer *why);
+HF_MUST_USE enum hf_status hf_tls_client_new(const struct hf_tls_client_options *options,
+                                             struct hf_tls **tls, struct hf_buffer *why);
 struct hf_tls *hf_tls_ref(struct hf_tls *tls);
 /* NULL is accepted. */
 void hf_tls_unref(struct hf_tls *tls);
-/* Of the certificate that is used when no name matches: not-after in ms since 1970; 0 for a client context. */
+/* Of the certificate that is used when no name matches: not-after in ms since 1970; 0 for a client
+ * context. */
 int64_t hf_tls_expires(const struct hf_tls *tls);
 
 #endif

@@ -13,17 +13,18 @@ struct stream_tls {
     SSL *ssl;
     struct hf_tls *context; /* a reference */
     struct unread *raw;     /* records that came and were not read yet */
-    struct unread *out;     /* records that the socket did not take; sends take nothing while there are any */
+    struct unread
+        *out; /* records that the socket did not take; sends take nothing while there are any */
     bool notify_sent;
-    bool shut_due;          /* FIN is due behind out */
-    char *detail;           /* of a failure; NULL when there was no memory for it */
+    bool shut_due; /* FIN is due behind out */
+    char *detail;  /* of a failure; NULL when there was no memory for it */
     struct hf_timer linger;
 };
 
 /* Buffers for all TLS streams of a loop. */
 struct tls_room {
-    struct stream *reader;  /* the stream whose records are in `in`; only it may receive */
-    size_t budget;          /* bytes it may still receive in this go */
+    struct stream *reader; /* the stream whose records are in `in`; only it may receive */
+    size_t budget;         /* bytes it may still receive in this go */
     uint32_t in_taken;
     uint32_t in_len;
     struct stream *gatherer; /* its records are put to `out` instead of being sent one by one */
@@ -31,7 +32,7 @@ struct tls_room {
     /* On a page of its own, like the loop's buffer. */
     _Alignas(4096) uint8_t in[HF_STREAM_UNREAD_MAX];
     uint8_t out[2 * (16384 + 512)];
-    uint8_t joined[16384];  /* small parts of one send become one record */
+    uint8_t joined[16384]; /* small parts of one send become one record */
 };
 
 /* tls.c: a new SSL for this side. HF_INVALID when the name cannot be a host's. */
@@ -60,7 +61,10 @@ const char *hf_tls_detail(const struct stream_tls *tls);
 enum hf_status hf_tls_move(struct stream *s);
 void hf_tls_progress(const struct stream *s, struct hf_progress *progress);
 
-static inline struct tls_room *room_of(struct stream *s) { return loop_of(s)->tls; }
+static inline struct tls_room *room_of(struct stream *s)
+{
+    return loop_of(s)->tls;
+}
 
 extern const struct hf_stream_ops hf_tls_ops;
 

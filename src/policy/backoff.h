@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exponential backoff with full jitter: how long to wait before the next try, for upstream re-dials and for
- * clients. Pure.
+/* Exponential backoff with full jitter: how long to wait before the next try, for upstream re-dials
+ * and for clients. Pure.
  *
- * The n-th wait after a success is drawn evenly from 0 to min(cap, base * factor^(n-1)), both included: the
- * whole span is random, so that a crowd that lost its server together does not come back together. */
+ * The n-th wait after a success is drawn evenly from 0 to min(cap, base * factor^(n-1)), both
+ * included: the whole span is random, so that a crowd that lost its server together does not come
+ * back together. */
 #ifndef HF_POLICY_BACKOFF_H
 #define HF_POLICY_BACKOFF_H
 
@@ -17,7 +18,8 @@ struct hf_backoff_rules {
 };
 
 struct hf_backoff {
-    hf_time ceiling; /* the longest wait of the last draw; 0: none was drawn since the last success */
+    hf_time
+        ceiling; /* the longest wait of the last draw; 0: none was drawn since the last success */
 };
 
 void hf_backoff_init(struct hf_backoff *b);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* holdfast serve: the gateway as a process: words and files to a configuration, signals to reload, reopen and drain. */
+/* holdfast serve: the gateway as a process: words and files to a configuration, signals to reload,
+ * reopen and drain. */
 #include "tools/tools.h"
 
 #include "gateway/admin.h"
@@ -18,42 +19,50 @@ extern char **environ;
 
 struct server {
     struct hf_config_input input;
-    const char **words;        /* of input.flags */
-    struct hf_config *config;  /* that was loaded last */
+    const char **words;       /* of input.flags */
+    struct hf_config *config; /* that was loaded last */
     struct hf_log *log;
-    struct hf_loop *loop;      /* of the main thread: admin and signals */
+    struct hf_loop *loop; /* of the main thread: admin and signals */
     struct hf_gateway *gateway;
     struct hf_admin *admin;
     struct hf_timer drain_timer;
     hf_time drain_until;
-    bool own_loop;             /* the main thread's loop is not the only worker's */
+    bool own_loop; /* the main thread's loop is not the only worker's */
     bool draining;
     bool check;
 };
 
-/* ---- words ----------------------------------------------------------------------------------------------------------- */
+/* ---- words
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void print_help(void)
 {
     struct hf_buffer options;
     hf_buffer_init(&options, &hf_heap, 1 << 20);
     (void)hf_config_help(&options);
-    printf("usage: holdfast serve --listen ADDRESS --upstream URL [OPTION]...\n"
-           "       holdfast serve -c FILE [--check] [OPTION]...\n\n"
-           "Holds WebSockets in front of an unmodified backend: heartbeats on both sides, limits that count\n"
-           "messages, host, origin and token checks, and a recorded cause for every ending.\n\n"
-           "  -c, --config FILE   read a configuration file (also HOLDFAST_CONFIG)\n"
-           "      --check         check the configuration, print what is in force, and exit\n"
-           "  -h, --help          print this\n\n"
-           "Every option below is also a key of the file (a.b_c for --a-b-c) and an environment variable\n"
-           "(HOLDFAST_A_B_C). An option wins over the environment, the environment over the file.\n\n%.*s\n"
-           "Signals: HUP reloads configuration and certificates and drops nobody, USR1 reopens the log, TERM and INT\n"
-           "drain (stop accepting, say goodbye within `drain`, exit 0); a second one ends at once.\n",
-           HF_SLICE_ARG(hf_buffer_slice(&options)));
+    printf(
+        "usage: holdfast serve --listen ADDRESS --upstream URL [OPTION]...\n"
+        "       holdfast serve -c FILE [--check] [OPTION]...\n\n"
+        "Holds WebSockets in front of an unmodified backend: heartbeats on both sides, limits that "
+        "count\n"
+        "messages, host, origin and token checks, and a recorded cause for every ending.\n\n"
+        "  -c, --config FILE   read a configuration file (also HOLDFAST_CONFIG)\n"
+        "      --check         check the configuration, print what is in force, and exit\n"
+        "  -h, --help          print this\n\n"
+        "Every option below is also a key of the file (a.b_c for --a-b-c) and an environment "
+        "variable\n"
+        "(HOLDFAST_A_B_C). An option wins over the environment, the environment over the "
+        "file.\n\n%.*s\n"
+        "Signals: HUP reloads configuration and certificates and drops nobody, USR1 reopens the "
+        "log, TERM and INT\n"
+        "drain (stop accepting, say goodbye within `drain`, exit 0); a second one ends at once.\n",
+        HF_SLICE_ARG(hf_buffer_slice(&options)));
     hf_buffer_reset(&options);
 }
 
-/* Takes our own words out; the others are the configuration's. Returns an exit code, or -1 to go on. */
+/* Takes our own words out; the others are the configuration's. Returns an exit code, or -1 to go
+ * on. */
 static int read_words(struct server *s, int argc, char **argv)
 {
     size_t count = 0;
@@ -115,7 +124,9 @@ static int check_only(const struct server *s)
     return status == HF_OK ? 0 : 2;
 }
 
-/* ---- the log ------------------------------------------------------------------------------------------------------------ */
+/* ---- the log
+ * ------------------------------------------------------------------------------------------------------------
+ */
 
 static enum hf_log_format log_format(const struct hf_config *config)
 {
@@ -125,7 +136,8 @@ static enum hf_log_format log_format(const struct hf_config *config)
     return config->log.file == NULL && isatty(STDERR_FILENO) ? HF_LOG_TEXT : HF_LOG_JSON;
 }
 
-static void say_lines(struct server *s, enum hf_log_level level, const char *event, struct hf_slice lines)
+static void say_lines(struct server *s, enum hf_log_level level, const char *event,
+                      struct hf_slice lines)
 {
     struct hf_slice line;
     while (hf_slice_next(&lines, '\n', &line)) {
@@ -160,13 +172,16 @@ static void say_start(struct server *s)
     uint64_t descriptors = hf_descriptors_raise();
     if (descriptors < 65536) {
         hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "descriptors",
-                   "the limit is %llu: enough for %llu connections (two each); raise it with ulimit -n or LimitNOFILE",
-                   (unsigned long long)descriptors, (unsigned long long)(descriptors > 64 ? (descriptors - 64) / 2 : 0));
+                   "the limit is %llu: enough for %llu connections (two each); raise it with "
+                   "ulimit -n or LimitNOFILE",
+                   (unsigned long long)descriptors,
+                   (unsigned long long)(descriptors > 64 ? (descriptors - 64) / 2 : 0));
     }
     hf_log_flush(s->log);
 }
 
-/* ---- signals: the handler only notes them and wakes the main loop -------------------------------------------------------- */
+/* ---- signals: the handler only notes them and wakes the main loop
+ * -------------------------------------------------------- */
 
 static struct {
     struct hf_task task;
@@ -207,7 +222,8 @@ static void reload(struct server *s)
         hf_log_configure(s->log, log_format(config), config->log.level);
     } else {
         say_lines(s, HF_LOG_ERROR, "reload", hf_buffer_slice(&text));
-        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "reload", "failed; the old configuration stays in force");
+        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "reload",
+                   "failed; the old configuration stays in force");
     }
     hf_config_unref(config);
     hf_buffer_reset(&text);
@@ -227,12 +243,14 @@ static void drain_tick(struct hf_timer *timer, hf_time now)
 static void drain(struct server *s)
 {
     if (s->draining) {
-        hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "stop", "a second signal: ending at once");
+        hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "stop",
+                   "a second signal: ending at once");
         hf_loop_stop(s->loop);
         return;
     }
     s->draining = true;
-    hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "drain", "no new connections; goodbyes go out within %lld ms",
+    hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "drain",
+               "no new connections; goodbyes go out within %lld ms",
                (long long)(s->config->drain / 1000));
     hf_log_flush(s->log);
     hf_gateway_drain(s->gateway, s->config->drain);
@@ -244,7 +262,8 @@ static void drain(struct server *s)
 static void reopen(struct server *s)
 {
     if (hf_log_reopen(s->log) != HF_OK) {
-        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "log", "cannot be opened again; the old file stays in use");
+        hf_log_say(s->log, HF_LOG_ERROR, hf_loop_wall(s->loop), "log",
+                   "cannot be opened again; the old file stays in use");
     }
 }
 
@@ -283,7 +302,9 @@ static void ignore_signals(void)
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------------------- */
+/* ---- running
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 static size_t worker_count(const struct hf_config *config)
 {
@@ -291,8 +312,8 @@ static size_t worker_count(const struct hf_config *config)
     return config->workers > 0 ? config->workers : cores > 0 ? (size_t)cores : 1;
 }
 
-/* A single worker runs on the main thread's loop, so that the process has one thread: system calls of a process with several
- * cost a few per cent more. */
+/* A single worker runs on the main thread's loop, so that the process has one thread: system calls
+ * of a process with several cost a few per cent more. */
 static enum hf_status make_gateway(struct server *s, struct hf_buffer *why)
 {
     size_t count = worker_count(s->config);
@@ -301,7 +322,8 @@ static enum hf_status make_gateway(struct server *s, struct hf_buffer *why)
     uint64_t seed = 0;
     enum hf_status status = HF_NO_MEMORY;
     size_t made = 0;
-    while (loops != NULL && made < count && (loops[made] = s->own_loop ? hf_epoll_new() : s->loop) != NULL) {
+    while (loops != NULL && made < count &&
+           (loops[made] = s->own_loop ? hf_epoll_new() : s->loop) != NULL) {
         made++;
     }
     if (RAND_bytes((unsigned char *)&seed, sizeof(seed)) != 1) {
@@ -325,7 +347,8 @@ static enum hf_status make_gateway(struct server *s, struct hf_buffer *why)
 static int fail(const char *what, const struct hf_buffer *why, enum hf_status status)
 {
     if (why->len > 0) {
-        fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(why)), why->data[why->len - 1] == '\n' ? "" : "\n");
+        fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(why)),
+                why->data[why->len - 1] == '\n' ? "" : "\n");
     } else {
         fprintf(stderr, "holdfast serve: %s: %s\n", what, hf_status_text(status));
     }
@@ -335,9 +358,11 @@ static int fail(const char *what, const struct hf_buffer *why, enum hf_status st
 static int start(struct server *s, struct hf_buffer *why)
 {
     (void)hf_descriptors_raise();
-    enum hf_status status = hf_log_open(s->config->log.file, log_format(s->config), s->config->log.level, &s->log);
+    enum hf_status status =
+        hf_log_open(s->config->log.file, log_format(s->config), s->config->log.level, &s->log);
     if (status != HF_OK) {
-        fprintf(stderr, "holdfast serve: log.file %s: %s\n", s->config->log.file, hf_status_text(status));
+        fprintf(stderr, "holdfast serve: log.file %s: %s\n", s->config->log.file,
+                hf_status_text(status));
         return 1;
     }
     s->loop = hf_epoll_new();
@@ -361,7 +386,7 @@ static int start(struct server *s, struct hf_buffer *why)
 
 static void finish(struct server *s)
 {
-    ignore_signals(); /* the loop that a handler would wake goes away */
+    ignore_signals();        /* the loop that a handler would wake goes away */
     hf_admin_free(s->admin); /* first, so that nothing new is asked of the workers */
     if (s->gateway != NULL) {
         hf_gateway_stop(s->gateway);

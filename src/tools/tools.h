@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands. Each takes the words behind its name and returns the process's exit code: 0 as wished, 1 a finding or a failure, 2 a
- * mistake in the words or the configuration. */
+/* The commands. Each takes the words behind its name and returns the process's exit code: 0 as
+ * wished, 1 a finding or a failure, 2 a mistake in the words or the configuration. */
 #ifndef HF_TOOLS_TOOLS_H
 #define HF_TOOLS_TOOLS_H
 

@@ -56,9 +56,11 @@ enum hf_frame_read {
     HF_FRAME_MORE,      /* not enough bytes yet */
     HF_FRAME_BAD_LENGTH /* not the shortest form, or bit 63 set: RFC 6455 5.2 */
 };
-/* Reads the head at the start of bytes; says nothing about roles, opcodes and order (that is flow.h). *head is touched
- * only with HF_FRAME_READ. A bad length is told as soon as the length is there. Inline: it is on the relay's hot path. */
-static inline enum hf_frame_read hf_frame_read_head(struct hf_slice bytes, struct hf_frame_head *head)
+/* Reads the head at the start of bytes; says nothing about roles, opcodes and order (that is
+ * flow.h). *head is touched only with HF_FRAME_READ. A bad length is told as soon as the length is
+ * there. Inline: it is on the relay's hot path. */
+static inline enum hf_frame_read hf_frame_read_head(struct hf_slice bytes,
+                                                    struct hf_frame_head *head)
 {
     const uint8_t *p = bytes.ptr;
     if (bytes.len < 2) {
@@ -99,9 +101,12 @@ static inline enum hf_frame_read hf_frame_read_head(struct hf_slice bytes, struc
     return HF_FRAME_READ;
 }
 /* Writes the shortest head; returns its size. mask NULL: not masked. */
-size_t hf_frame_write_head(uint8_t out[HF_FRAME_HEAD_MAX], bool fin, uint8_t rsv, uint8_t opcode, uint64_t length,
-                           const uint8_t mask[4]);
-static inline bool hf_opcode_is_control(uint8_t opcode) { return (opcode & 0x8) != 0; }
+size_t hf_frame_write_head(uint8_t out[HF_FRAME_HEAD_MAX], bool fin, uint8_t rsv, uint8_t opcode,
+                           uint64_t length, const uint8_t mask[4]);
+static inline bool hf_opcode_is_control(uint8_t opcode)
+{
+    return (opcode & 0x8) != 0;
+}
 bool hf_opcode_is_known(uint8_t opcode);
 /* May stand in a Close frame: 1000-1003, 1007-1014, 3000-4999. */
 bool hf_close_code_is_valid(uint32_t code);
@@ -109,17 +114,20 @@ bool hf_close_code_is_valid(uint32_t code);
 /* XORs in place; offset is the position of data[0] in the payload (RFC 6455 5.3). */
 void hf_mask_apply(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
 
-/* Incremental UTF-8 (RFC 3629). *state starts at 0; returns false at the first byte that cannot be. The text
- * may end where *state is 0. */
+/* Incremental UTF-8 (RFC 3629). *state starts at 0; returns false at the first byte that cannot be.
+ * The text may end where *state is 0. */
 bool hf_utf8_feed(uint32_t *state, struct hf_slice bytes);
 /* The same over masked bytes, without touching them. */
-bool hf_utf8_feed_masked(uint32_t *state, struct hf_slice bytes, const uint8_t mask[4], uint64_t offset);
+bool hf_utf8_feed_masked(uint32_t *state, struct hf_slice bytes, const uint8_t mask[4],
+                         uint64_t offset);
 
-/* A Close payload: false with *fault set (1002, or 1007 for the reason's UTF-8) when it is not allowed. An empty
- * one gives code 1005. reason lies in payload. */
-bool hf_close_read(struct hf_slice payload, uint16_t *code, struct hf_slice *reason, uint16_t *fault);
-/* Payload for a Close; returns its length. A code that may not stand in one (1005, 1006 and the like) gives an empty payload.
- * Of the reason goes the longest beginning of at most 123 bytes that is whole UTF-8. */
+/* A Close payload: false with *fault set (1002, or 1007 for the reason's UTF-8) when it is not
+ * allowed. An empty one gives code 1005. reason lies in payload. */
+bool hf_close_read(struct hf_slice payload, uint16_t *code, struct hf_slice *reason,
+                   uint16_t *fault);
+/* Payload for a Close; returns its length. A code that may not stand in one (1005, 1006 and the
+ * like) gives an empty payload. Of the reason goes the longest beginning of at most 123 bytes that
+ * is whole UTF-8. */
 size_t hf_close_write(uint8_t out[HF_CONTROL_PAYLOAD_MAX], uint16_t code, struct hf_slice reason);
 
 #endif

@@ -99,7 +99,8 @@ static const char *check_single_headers(const struct hf_head *head)
     if (hf_head_count(head, "Host") != 1 || hf_head_find(head, "Host")->len == 0) {
         return "The handshake needs exactly one Host that is not empty.";
     }
-    if (head->authority.len > 0 && !hf_slice_eq_nocase(head->authority, *hf_head_find(head, "Host"))) {
+    if (head->authority.len > 0 &&
+        !hf_slice_eq_nocase(head->authority, *hf_head_find(head, "Host"))) {
         return "The request's target names another host than Host does."; /* RFC 9112 3.2.2 */
     }
     if (hf_head_count(head, "Sec-WebSocket-Key") != 1) {

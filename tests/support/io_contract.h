@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The contract of src/io/io.h as tests, for every loop that claims to keep it. A fixture makes loops and
- * turns them; all else goes through io.h, so the world behind it may be the kernel's or a simulated one. */
+/* The contract of src/io/io.h as tests, for every loop that claims to keep it. A fixture makes
+ * loops and turns them; all else goes through io.h, so the world behind it may be the kernel's or a
+ * simulated one. */
 #ifndef HF_TESTS_IO_CONTRACT_H
 #define HF_TESTS_IO_CONTRACT_H
 
@@ -21,8 +22,8 @@ struct io_fixture {
     /* Both sides of every connection; server.tls NULL: plain. */
     struct hf_tls_how server;
     struct hf_tls_how client;
-    bool resets;                       /* an abort arrives as HF_END_RST; else as an orderly end */
-    bool counts;                       /* progress knows what the peer has not acknowledged */
+    bool resets; /* an abort arrives as HF_END_RST; else as an orderly end */
+    bool counts; /* progress knows what the peer has not acknowledged */
     size_t (*open_things)(void *context); /* descriptors in use, for leaks; NULL: not counted */
 };
 

@@ -13,11 +13,11 @@ struct test_cert {
 
 struct test_cert_how {
     const char *directory;
-    const char *name;          /* the files' stem, and the common name */
-    const char *alt_names;     /* "DNS:a.example,IP:127.0.0.1"; NULL: none */
+    const char *name;               /* the files' stem, and the common name */
+    const char *alt_names;          /* "DNS:a.example,IP:127.0.0.1"; NULL: none */
     const struct test_cert *issuer; /* NULL: signs itself */
     bool authority;
-    long days;                 /* of life from now on; negative: over since then */
+    long days; /* of life from now on; negative: over since then */
 };
 
 /* False when a file cannot be written. */
