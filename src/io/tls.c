@@ -262,6 +262,22 @@ static enum hf_status add_certificate(struct hf_tls *tls,
     return status == HF_OK ? load_key(ctx, certificate, why) : status;
 }
 
+/* The context when it is whole, else why it is not; *tls was NULL. */
+static enum hf_status hand_over(struct hf_tls *t, enum hf_status status, struct hf_tls **tls,
+                                struct hf_buffer *why)
+{
+    ERR_clear_error();
+    if (status == HF_OK) {
+        *tls = t;
+        return HF_OK;
+    }
+    if (status == HF_NO_MEMORY) {
+        hf_buffer_add_text(why, hf_status_text(status));
+    }
+    hf_tls_unref(t);
+    return status;
+}
+
 enum hf_status hf_tls_server_new(const struct hf_tls_server_options *options, struct hf_tls **tls,
                                  struct hf_buffer *why)
 {
@@ -277,17 +293,10 @@ enum hf_status hf_tls_server_new(const struct hf_tls_server_options *options, st
     for (size_t i = 0; i < options->certificate_count && status == HF_OK; i++) {
         status = add_certificate(t, &options->certificates[i], version_min, why);
     }
-    ERR_clear_error();
-    if (status != HF_OK) {
-        if (status == HF_NO_MEMORY) {
-            hf_buffer_add_text(why, hf_status_text(status));
-        }
-        hf_tls_unref(t);
-        return status;
+    if (status == HF_OK) {
+        t->expires = not_after(t->contexts[0]);
     }
-    t->expires = not_after(t->contexts[0]);
-    *tls = t;
-    return HF_OK;
+    return hand_over(t, status, tls, why);
 }
 
 /* ---- client -------------------------------------------------------------------------------------
@@ -329,16 +338,7 @@ enum hf_status hf_tls_client_new(const struct hf_tls_client_options *options, st
         SSL_CTX_set_verify(ctx, options->no_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
         status = options->no_verify ? HF_OK : load_authorities(ctx, options->ca, why);
     }
-    ERR_clear_error();
-    if (status != HF_OK) {
-        if (status == HF_NO_MEMORY) {
-            hf_buffer_add_text(why, hf_status_text(status));
-        }
-        hf_tls_unref(t);
-        return status;
-    }
-    *tls = t;
-    return HF_OK;
+    return hand_over(t, status, tls, why);
 }
 
 /* ---- sessions -----------------------------------------------------------------------------------
