@@ -55,11 +55,11 @@ lint: build ## clang-format, clang-tidy and tools/tidy
 	@tools/lint $(BUILD)
 
 install: build ## install program, manual pages and systemd unit under PREFIX (/usr/local); DESTDIR is honoured
-	@meson install -C $(BUILD) --no-rebuild --only-changed
-	@install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -m 755 $(BUILD)/holdfast $(DESTDIR)$(PREFIX)/bin
 	@install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	@sed 's,@bindir@,$(PREFIX)/bin,' packaging/holdfast.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
-	@install -m 644 packaging/holdfast.example.yaml docs/configuration.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -m 644 packaging/holdfast.example.yaml docs/configuration.md docs/endings.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) build-test build-clang build-tsan build-fuzz

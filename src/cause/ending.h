@@ -118,7 +118,7 @@
                         "The backend did not finish the handshake in time (504).",                 \
                         "Look for work done before the application accepts, and for workers that " \
                         "are all busy; "                                                           \
-                        "else raise the handshake timeout.") /* open: the client's side */         \
+                        "else raise upstream_timeout.") /* open: the client's side */              \
         row(CLIENT_CLOSE, client_close, client, open,                                              \
             "The client closed the connection with a Close frame.",                                \
             "Nothing, when the code is 1000 or 1001; other codes are the client application's "    \

@@ -53,8 +53,14 @@ static bool no(struct hf_opening *o, enum hf_cause cause, uint16_t status, const
 }
 
 /* An attempt that the route's hosts or origins refuse. */
-static bool not_let_in(struct hf_opening *o, enum hf_cause cause, const char *why)
+static bool not_let_in(struct hf_opening *o, enum hf_cause cause, const char *what,
+                       const struct hf_slice *value)
 {
+    char why[124];
+    struct hf_slice shown = value != NULL ? hf_slice_first(*value, 80) : hf_slice(NULL, 0);
+    (void)snprintf(why, sizeof(why), "the %s%s%.*s is not one of the route's", what,
+                   shown.len > 0 ? " " : "", (int)shown.len,
+                   shown.len > 0 ? (const char *)shown.ptr : "");
     log_auth(o, "refused", "", why);
     return no(o, cause, 403, why);
 }
@@ -253,8 +259,7 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
             return true;
         }
     }
-    return config->hosts.count == 0 ||
-           not_let_in(o, HF_CAUSE_HOST_REFUSED, "the Host is not one of the route's hosts");
+    return config->hosts.count == 0 || not_let_in(o, HF_CAUSE_HOST_REFUSED, "Host", host);
 }
 
 static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
@@ -265,15 +270,14 @@ static bool check_origin(struct hf_opening *o, const struct hf_route_config *con
     }
     if (origin == NULL) {
         return config->missing_origin == HF_ORIGIN_ALLOW ||
-               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED,
-                          "the request has no Origin, and this route demands one");
+               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "missing Origin", NULL);
     }
     for (size_t i = 0; i < config->origins.count; i++) {
         if (hf_origin_matches(hf_slice_of(config->origins.items[i]), *origin)) {
             return true;
         }
     }
-    return not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "the Origin is not one of the route's origins");
+    return not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "Origin", origin);
 }
 
 static bool check_extensions(struct hf_opening *o)

@@ -13,20 +13,66 @@ static void add_fallback(struct hf_buffer *out, const struct hf_config_key *key,
     }
 }
 
+#define HELP_WIDTH 80
+#define HELP_INDENT "        "
+
+/* Words on lines of at most HELP_WIDTH, indented. */
+static void add_wrapped(struct hf_buffer *out, struct hf_slice text)
+{
+    struct hf_slice word;
+    size_t column = 0;
+    while (hf_slice_next(&text, ' ', &word)) {
+        if (column == 0 || column + 1 + word.len > HELP_WIDTH) {
+            (void)hf_buffer_add_text(out, column == 0 ? HELP_INDENT : "\n" HELP_INDENT);
+            column = sizeof(HELP_INDENT) - 1;
+        } else {
+            (void)hf_buffer_add_byte(out, ' ');
+            column++;
+        }
+        (void)hf_buffer_add(out, word);
+        column += word.len;
+    }
+    (void)hf_buffer_add_byte(out, '\n');
+}
+
+/* "--log-level debug|info|warning|error", "--utf8-check, --no-utf8-check", "--drain DURATION". */
+static void add_flag(struct hf_buffer *out, const struct hf_config_key *key)
+{
+    char flag[HF_CONFIG_NAME_MAX];
+    hf_config_key_form(key, HF_FORM_FLAG, flag);
+    (void)hf_buffer_addf(out, "  %s", flag);
+    if (key->type == HF_KEY_BOOL) {
+        (void)hf_buffer_addf(out, ", --no-%s\n", flag + 2);
+        return;
+    }
+    (void)hf_buffer_add_byte(out, ' ');
+    if ((key->type != HF_KEY_WORD && key->type != HF_KEY_WORD16) || key->words == NULL) {
+        (void)hf_buffer_addf(out, "%s\n", hf_config_type_name(key));
+        return;
+    }
+    for (const struct hf_config_word *w = key->words; w->word != NULL; w++) {
+        (void)hf_buffer_addf(out, "%s%s", w == key->words ? "" : "|", w->word);
+    }
+    (void)hf_buffer_add_byte(out, '\n');
+}
+
 enum hf_status hf_config_help(struct hf_buffer *out)
 {
+    struct hf_buffer text;
+    hf_buffer_init(&text, out->alloc, 4096);
     for (size_t i = 0; i < hf_config_key_count; i++) {
         const struct hf_config_key *key = &hf_config_keys[i];
-        char flag[HF_CONFIG_NAME_MAX];
         if (hf_config_key_is_file_only(key)) {
             continue;
         }
-        hf_config_key_form(key, HF_FORM_FLAG, flag);
-        (void)hf_buffer_addf(out, "  %s %s  %s (default: ", flag, hf_config_type_name(key),
-                             key->sentence);
-        add_fallback(out, key, "");
-        (void)hf_buffer_add_text(out, ")\n");
+        add_flag(out, key);
+        hf_buffer_clear(&text);
+        (void)hf_buffer_addf(&text, "%s (default: ", key->sentence);
+        add_fallback(&text, key, "");
+        (void)hf_buffer_add_byte(&text, ')');
+        add_wrapped(out, hf_buffer_slice(&text));
     }
+    hf_buffer_reset(&text);
     return out->failed ? HF_NO_MEMORY : HF_OK;
 }
 

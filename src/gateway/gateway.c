@@ -130,6 +130,7 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
         hf_gateway_free(g);
         return status;
     }
+    g->running = true;
     *gateway = g;
     return HF_OK;
 }
@@ -215,6 +216,16 @@ struct change {
     atomic_bool failed; /* a listener could not be opened */
 };
 
+/* Every worker fails at the same listeners: the first one says so. */
+static void say_failures(struct hf_worker *worker, struct hf_slice lines)
+{
+    struct hf_slice line;
+    while (worker->index == 0 && hf_slice_next(&lines, '\n', &line)) {
+        hf_log_say(worker->gateway->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s",
+                   HF_SLICE_ARG(line));
+    }
+}
+
 static void apply_change(struct hf_worker *worker, void *context)
 {
     struct change *change = context;
@@ -223,8 +234,7 @@ static void apply_change(struct hf_worker *worker, void *context)
     hf_buffer_init(&why, &hf_heap, 4096);
     if (hf_worker_apply(worker, change->runtime, &why) != HF_OK) {
         atomic_store(&change->failed, true);
-        hf_log_say(g->log, HF_LOG_ERROR, worker->loop->wall, "reload", "%.*s",
-                   HF_SLICE_ARG(hf_buffer_slice(&why)));
+        say_failures(worker, hf_buffer_slice(&why));
     }
     hf_buffer_reset(&why);
     if (atomic_fetch_sub(&change->left, 1) > 1) {

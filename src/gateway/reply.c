@@ -3,30 +3,51 @@
 #include "gateway/ledger.h"
 #include "gateway/opening.h"
 
+#include "base/redact.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 #define LINGER HF_SECONDS(2)
+
+/* For a connection that came to no route: its address, and the path when a head was read. NULL on
+ * no memory. */
+static struct hf_identity *make_nobody(const struct hf_opening *o)
+{
+    struct hf_buffer path;
+    hf_buffer_init(&path, &hf_heap, o->head_bytes.max * 2);
+    if (o->head != NULL) {
+        hf_redact_target(o->head->target, &path);
+    }
+    struct hf_identity *nobody =
+        hf_identity_new(o->runtime, hf_slice(NULL, 0), hf_slice_first(hf_buffer_slice(&path), 512));
+    hf_buffer_reset(&path);
+    if (nobody != NULL) {
+        nobody->id = o->id;
+        memcpy(nobody->peer, o->peer, sizeof(o->peer));
+        nobody->peer_port = o->peer_port;
+        nobody->tls = o->listener_tls != NULL;
+    }
+    return nobody;
+}
 
 void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason,
                        int error)
 {
-    union {
-        struct hf_identity identity;
-        uint8_t room[sizeof(struct hf_identity) + 2]; /* two empty strings */
-    } nobody = {.identity = {.id = o->id, .runtime = o->runtime}};
     struct hf_ending e = {.cause = cause, .http = http, .error = error};
     if (o->ended) {
         return;
     }
     o->ended = true;
-    memcpy(nobody.identity.peer, o->peer, sizeof(o->peer));
-    nobody.identity.peer_port = o->peer_port;
-    nobody.identity.tls = o->listener_tls != NULL;
     e.held = o->worker->loop->now - o->accepted;
     e.rtt_us = UINT32_MAX;
     (void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
     hf_count(o->worker, HF_COUNT_handshakes_refused, 1);
-    hf_ledger_record(o->worker, o->identity != NULL ? o->identity : &nobody.identity, &e);
+    struct hf_identity *nobody = o->identity == NULL ? make_nobody(o) : NULL;
+    if (o->identity != NULL || nobody != NULL) {
+        hf_ledger_record(o->worker, o->identity != NULL ? o->identity : nobody, &e);
+    }
+    free(nobody); /* it holds nothing */
 }
 
 static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t status,

@@ -88,6 +88,20 @@ static enum hf_status listen_shared(struct hf_worker *worker, struct hf_worker_l
     return status;
 }
 
+/* Workers share a port, and so would a second process of the same user without anybody being told:
+ * at the start the port is tried alone. */
+static enum hf_status check_port(struct hf_worker *worker, struct hf_listen how)
+{
+    struct hf_listener *alone = NULL;
+    if (worker->gateway->running || worker->index != 0 || !how.reuse_port) {
+        return HF_OK;
+    }
+    how.reuse_port = false;
+    enum hf_status status = hf_loop_listen(worker->loop, &how, &listener_handler, NULL, &alone);
+    hf_listener_close(worker->loop, alone);
+    return status;
+}
+
 static enum hf_status open_listener(struct hf_worker *worker, const struct hf_config *config,
                                     size_t index, struct hf_worker_listener **out)
 {
@@ -103,10 +117,12 @@ static enum hf_status open_listener(struct hf_worker *worker, const struct hf_co
     l->worker = worker;
     l->address = c->address;
     hf_list_init(&l->node);
-    enum hf_status status =
-        is_port_0(&c->address)
-            ? listen_shared(worker, l, &how)
-            : hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
+    enum hf_status status = check_port(worker, how);
+    if (status == HF_OK) {
+        status = is_port_0(&c->address)
+                     ? listen_shared(worker, l, &how)
+                     : hf_loop_listen(worker->loop, &how, &listener_handler, l, &l->listener);
+    }
     if (status != HF_OK) {
         free(l);
         return status;

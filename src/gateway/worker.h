@@ -139,6 +139,7 @@ struct hf_gateway {
     uint8_t secret[16];       /* random: keys of tables, mask keys */
     _Atomic uint64_t next_id; /* of connections */
     _Atomic uint64_t endings[HF_CAUSE_COUNT];
+    bool running;          /* the start is over */
     _Atomic bool draining; /* /readyz says 503 */
     _Atomic uint64_t reloads;
     _Atomic uint64_t reload_failures;

@@ -78,7 +78,7 @@ static void print_table(const struct demo_report *r, bool colour)
     print_count("held to the end", r, d->held, h->held);
     printf("  %-28s %6.1f s %6.1f s\n", "median life", (double)d->life_median / 1e6,
            (double)h->life_median / 1e6);
-    print_count("messages for them", r, d->sent, h->sent);
+    print_count("messages sent to them", r, d->sent, h->sent);
     print_count("messages lost", r, d->lost, h->lost);
     print_count("twice, or out of order", r, d->disorder, h->disorder);
     print_count("pings, client leg", r, d->pings, h->pings);

@@ -42,7 +42,7 @@ static void print_help(void)
     hf_buffer_init(&options, &hf_heap, 1 << 20);
     (void)hf_config_help(&options);
     printf(
-        "usage: holdfast serve --listen ADDRESS --upstream URL [OPTION]...\n"
+        "usage: holdfast serve --upstream URL [OPTION]...\n"
         "       holdfast serve -c FILE [--check] [OPTION]...\n\n"
         "Holds WebSockets in front of an unmodified backend: heartbeats on both sides, limits that "
         "count\n"
@@ -105,23 +105,26 @@ static bool load(struct server *s, struct hf_config **config, struct hf_buffer *
 static int check_only(const struct server *s)
 {
     struct hf_buffer text;
+    struct hf_runtime *runtime = NULL;
     hf_buffer_init(&text, &hf_heap, 1 << 22);
+    /* Certificates and keys are part of what must be right. */
+    enum hf_status status = hf_runtime_new(s->config, NULL, &runtime, &text);
+    hf_runtime_unref(runtime);
+    if (status != HF_OK) {
+        fprintf(stderr, "holdfast serve: %.*s\n",
+                HF_SLICE_ARG(hf_slice_trim(hf_buffer_slice(&text))));
+        hf_buffer_reset(&text);
+        return 2;
+    }
+    hf_buffer_clear(&text);
     (void)hf_config_print(s->config, &text);
     printf("%.*s", HF_SLICE_ARG(hf_buffer_slice(&text)));
     hf_buffer_clear(&text);
     (void)hf_config_warnings(s->config, &text);
-    fprintf(stderr, "%.*s", HF_SLICE_ARG(hf_buffer_slice(&text)));
-    /* Certificates and keys are part of what must be right. */
-    struct hf_runtime *runtime = NULL;
-    hf_buffer_clear(&text);
-    enum hf_status status = hf_runtime_new(s->config, NULL, &runtime, &text);
-    if (status != HF_OK) {
-        fprintf(stderr, "holdfast serve: %.*s%s", HF_SLICE_ARG(hf_buffer_slice(&text)),
-                text.len == 0 || text.data[text.len - 1] != '\n' ? "\n" : "");
-    }
-    hf_runtime_unref(runtime);
+    fprintf(stderr, "%.*s%s: good\n", HF_SLICE_ARG(hf_buffer_slice(&text)),
+            s->input.file != NULL ? s->input.file : "holdfast serve");
     hf_buffer_reset(&text);
-    return status == HF_OK ? 0 : 2;
+    return 0;
 }
 
 /* ---- the log
@@ -151,6 +154,9 @@ static void say_start(struct server *s)
 {
     struct hf_buffer text;
     hf_buffer_init(&text, &hf_heap, 1 << 20);
+    hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "start", "holdfast %s, %zu workers%s%s",
+               HF_VERSION, s->gateway->worker_count, s->input.file != NULL ? ", " : "",
+               s->input.file != NULL ? s->input.file : "");
     for (size_t i = 0; i < s->config->listen_count; i++) {
         struct hf_address address;
         char where[128];
@@ -170,7 +176,7 @@ static void say_start(struct server *s)
     say_lines(s, HF_LOG_WARNING, "open door", hf_buffer_slice(&text));
     hf_buffer_reset(&text);
     uint64_t descriptors = hf_descriptors_raise();
-    if (descriptors < 65536) {
+    if (descriptors < 16384) {
         hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "descriptors",
                    "the limit is %llu: enough for %llu connections (two each); raise it with "
                    "ulimit -n or LimitNOFILE",
@@ -210,12 +216,41 @@ static void on_signal(int number)
     errno = error;
 }
 
+static bool text_differs(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* Keys that were changed and take a restart: said by name, so that nobody waits for them. */
+static void say_restart_keys(struct server *s, const struct hf_config *now)
+{
+    const struct hf_config *before = s->config;
+    const struct {
+        const char *key;
+        bool differs;
+    } keys[] = {
+        {"workers", before->workers != now->workers},
+        {"admin", before->admin.len != now->admin.len ||
+                      memcmp(&before->admin.u, &now->admin.u, now->admin.len) != 0},
+        {"admin_token", text_differs(before->admin_token, now->admin_token)},
+        {"endings_kept", before->endings_kept != now->endings_kept},
+        {"log.file", text_differs(before->log.file, now->log.file)},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (keys[i].differs) {
+            hf_log_say(s->log, HF_LOG_WARNING, hf_loop_wall(s->loop), "reload",
+                       "%s changes with a restart only", keys[i].key);
+        }
+    }
+}
+
 static void reload(struct server *s)
 {
     struct hf_buffer text;
     struct hf_config *config = NULL;
     hf_buffer_init(&text, &hf_heap, 1 << 20);
     if (load(s, &config, &text) && hf_gateway_reload(s->gateway, config, &text) == HF_OK) {
+        say_restart_keys(s, config);
         struct hf_config *old = s->config;
         s->config = hf_config_ref(config);
         hf_config_unref(old);
@@ -249,9 +284,10 @@ static void drain(struct server *s)
         return;
     }
     s->draining = true;
+    char spread[24];
+    hf_duration_text(s->config->drain, spread);
     hf_log_say(s->log, HF_LOG_INFO, hf_loop_wall(s->loop), "drain",
-               "no new connections; goodbyes go out within %lld ms",
-               (long long)(s->config->drain / 1000));
+               "no new connections; goodbyes go out within %s", spread);
     hf_log_flush(s->log);
     hf_gateway_drain(s->gateway, s->config->drain);
     /* Each goodbye may take 2 s, an opening its handshake time. */

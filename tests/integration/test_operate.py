@@ -127,6 +127,14 @@ def test_a_broken_new_configuration_is_named_and_the_old_one_stays(gateway, back
     g.client().open()
 
 
+def test_a_key_that_takes_a_restart_is_named_when_a_reload_changes_it(gateway, backend):
+    g = gateway(config={"upstream": backend(raw.echo).url, "workers": 1})
+    g.write({**g.config, "workers": 2})
+    g.process.signal(signal.SIGHUP)
+    said = [line["message"] for line in g.wait_log("reload", 2)]
+    assert said == ["workers changes with a restart only", "the new configuration is in force"]
+
+
 def test_reloads_under_traffic_lose_no_message(gateway, backend):
     g = gateway(config={"upstream": backend(raw.echo).url}, workers=2)
     clients = [g.client().open() for _ in range(10)]
