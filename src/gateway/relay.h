@@ -72,6 +72,8 @@ struct hf_leg {
     bool blocked : 1;  /* a send was short: on_writable will come */
     bool pinging : 1;  /* a ping is in pending */
     bool looked : 1;   /* acked was looked at since it was blocked */
+    bool clear : 1;    /* when its end was recorded, its TCP owed nothing, and only a Close was sent
+                          since */
     bool skipping : 1; /* it ended: its frames are read for a Close alone and go nowhere */
     bool is_client : 1;
 };

@@ -70,7 +70,7 @@ static void fill_times(const struct hf_relay *r, const struct hf_leg *at, struct
     e->rtt_us = at->beat.rtt_us;
 }
 
-static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause cause,
+static void record(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause,
                    struct closing_codes codes, struct hf_slice reason, int error)
 {
     struct hf_ending e = {.cause = cause,
@@ -83,6 +83,7 @@ static void record(struct hf_relay *r, const struct hf_leg *at, enum hf_cause ca
     memcpy(e.reason, text.ptr == NULL ? (const uint8_t *)"" : text.ptr, text.len);
     fill_times(r, at, &e);
     e.unacked = at->stream != NULL ? hf_stream_unacked(at->stream) : 0;
+    at->clear = e.unacked == 0;
     e.messages_client = r->client.messages;
     e.messages_backend = r->backend.messages;
     e.bytes_client = r->client.bytes;
@@ -158,8 +159,8 @@ static void abort_leg(struct hf_relay *r, struct hf_leg *leg)
  * close would answer the pong with a reset, which throws away what the client has not got yet. */
 static void end_client(struct hf_relay *r, struct hf_leg *leg)
 {
-    if (!leg->beat.waiting &&
-        hf_stream_unacked(leg->stream) <= HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX) {
+    if (!leg->beat.waiting && (leg->clear || hf_stream_unacked(leg->stream) <=
+                                                 HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX)) {
         finish_leg(r, leg);
     } else if (leg->out_state != HF_OUT_SHUT) {
         hf_stream_shut(leg->stream);
@@ -342,6 +343,7 @@ static size_t finish_frame(struct hf_relay *r, struct hf_leg *from, struct hf_le
     uint64_t rest = from->ahead + from->in.left;
     struct hf_slice run = hf_slice_first(in, rest < in.len ? (size_t)rest : in.len);
     size_t sent = hf_leg_send(r, to, run);
+    to->clear = false;
     size_t ahead = sent < from->ahead ? sent : from->ahead;
     from->ahead -= (uint32_t)ahead;
     from->in.left -= sent - ahead;

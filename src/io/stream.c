@@ -325,7 +325,9 @@ static void connect_event(struct stream *s, uint32_t events)
     }
     int error = 0;
     socklen_t len = sizeof(error);
-    if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+    /* Without ERR and HUP there is no error to ask for. */
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0 &&
+        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
         error = errno;
     }
     if (error == 0) {
