@@ -732,6 +732,10 @@ static void try_address(struct hf_opening *o)
     const struct hf_route *route = o->identity->route;
     const struct hf_upstream_config *u = o->identity->backend->config;
     struct hf_connect how = {.address = o->address, .options = o->runtime->sockets};
+    if (how.options.user_timeout > 0) {
+        how.options.keepalive_count =
+            0; /* the kernel then gives up by time and counts no probes (tcp(7)): a call less */
+    }
     if (u->tls) {
         how.tls.tls = route->tls;
         how.tls.name =

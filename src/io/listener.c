@@ -68,8 +68,7 @@ static void set_options(int fd, const struct hf_socket_options *options)
             set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL,
                        in_units(options->keepalive_interval, HF_SECONDS(1)));
         }
-        /* With TCP_USER_TIMEOUT the kernel gives up by time and counts no probes (tcp(7)). */
-        if (options->keepalive_count > 0 && options->user_timeout == 0) {
+        if (options->keepalive_count > 0) {
             set_number(fd, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
         }
     }
