@@ -314,12 +314,7 @@ static struct hf_limit_entry *entry_of(struct hf_opening *o, enum hf_limit_kind 
 static void count_dry_run(struct hf_opening *o, const char *limit)
 {
     hf_count(o->worker, HF_COUNT_limit_dry_run, 1);
-    struct hf_log_line line;
-    hf_log_begin(&line, o->worker->gateway->log, HF_LOG_WARNING, o->worker->loop->wall,
-                 "limit dry run");
-    hf_log_number(&line, "id", (int64_t)o->id);
-    hf_log_cstr(&line, "limit", limit);
-    hf_log_end(&line);
+    hf_worker_say_dry_run(o->worker, o->id, limit);
 }
 
 /* Charges a handshake; when there is no room: dry run, delay or refusal. */

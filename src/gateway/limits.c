@@ -178,8 +178,3 @@ void hf_limit_leave(struct hf_limit_entry *entry)
     uint32_t before = atomic_fetch_sub_explicit(&entry->connections, 1, memory_order_relaxed);
     HF_ASSERT(before > 0);
 }
-
-size_t hf_limits_count(struct hf_limits *l)
-{
-    return atomic_load(&l->count);
-}

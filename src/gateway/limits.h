@@ -43,6 +43,5 @@ bool hf_limit_enter(struct hf_limit_entry *entry, uint32_t max);
 /* Counts it in whatever the number is: dry run. */
 void hf_limit_force(struct hf_limit_entry *entry);
 void hf_limit_leave(struct hf_limit_entry *entry);
-size_t hf_limits_count(struct hf_limits *limits);
 
 #endif

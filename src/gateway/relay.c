@@ -246,17 +246,12 @@ static void delay(struct hf_relay *r, struct hf_leg *leg, hf_time wait)
 /* Once for each connection: what floods a limit must not flood the log. */
 static void say_dry_run(struct hf_relay *r)
 {
-    struct hf_log_line line;
     hf_count(r->worker, HF_COUNT_limit_dry_run, 1);
-    if (r->dry_said) {
-        return;
+    if (!r->dry_said) {
+        r->dry_said = true;
+        hf_worker_say_dry_run(r->worker, r->identity->id,
+                              "too many messages a minute; said once for this connection");
     }
-    r->dry_said = true;
-    hf_log_begin(&line, r->worker->gateway->log, HF_LOG_WARNING, r->worker->loop->wall,
-                 "limit dry run");
-    hf_log_number(&line, "id", (int64_t)r->identity->id);
-    hf_log_cstr(&line, "limit", "too many messages a minute; said once for this connection");
-    hf_log_end(&line);
 }
 
 /* Charges one message to a bucket. 0: it may pass; else the time until it may. */
@@ -509,8 +504,8 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
         if (!within_budget(p) || !forward(p)) {
             return false;
         }
-        flush_at_boundary(
-            p); /* what has waited for this place goes before what the frame brings about */
+        /* What has waited for this place goes before what the frame brings about. */
+        flush_at_boundary(p);
         p->pos += step.size;
         p->done = p->pos;
         take_control(r, from, rest, &step);

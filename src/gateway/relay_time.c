@@ -117,8 +117,8 @@ static bool took_bytes(struct hf_leg *leg, uint64_t unacked)
     return grew;
 }
 
-#define LONG_QUEUE                                                                                 \
-    4096 /* bytes: a ping behind more than that needs time before the peer can see it */
+/* Bytes: a ping behind more than that needs time before the peer can see it. */
+#define LONG_QUEUE 4096
 
 void hf_relay_pinged(struct hf_relay *r, struct hf_leg *leg)
 {

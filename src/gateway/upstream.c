@@ -352,24 +352,12 @@ static void add_forwarded(struct hf_opening *o, struct hf_buffer *b)
     hf_buffer_add_text(b, https ? ";proto=https\r\n" : ";proto=http\r\n");
 }
 
-static bool is_named_by_connection(const struct hf_head *head, struct hf_slice name)
-{
-    struct hf_slice member;
-    uint32_t cursor = 0;
-    while (hf_head_next_member(head, "Connection", &cursor, &member)) {
-        if (hf_slice_eq_nocase(member, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* RFC 9110 7.6.1: what Connection names is for this hop; but a client cannot take away what it was
  * judged by. */
 static bool ends_here(const struct hf_head *head, struct hf_slice name)
 {
     static const char *const kept[] = {"Authorization", "Cookie", "Origin", NULL};
-    return !is_one_of(name, kept) && is_named_by_connection(head, name);
+    return !is_one_of(name, kept) && hf_head_has_member(head, "Connection", name);
 }
 
 static bool passes(const struct hf_opening *o, const struct hf_header *h)
@@ -533,7 +521,7 @@ static void keep_refusal(struct hf_opening *o, const struct hf_head *answer)
             hf_slice_eq_nocase(h->name, HF_LITERAL("Transfer-Encoding")) ||
             hf_slice_eq_nocase(h->name, HF_LITERAL("Trailer")) ||
             hf_slice_eq_nocase(h->name, HF_LITERAL("Content-Length")) ||
-            is_named_by_connection(answer, h->name)) {
+            hf_head_has_member(answer, "Connection", h->name)) {
             continue;
         }
         add_header(b, h);

@@ -217,6 +217,15 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     return worker;
 }
 
+void hf_worker_say_dry_run(struct hf_worker *worker, uint64_t id, const char *limit)
+{
+    struct hf_log_line line;
+    hf_log_begin(&line, worker->gateway->log, HF_LOG_WARNING, worker->loop->wall, "limit dry run");
+    hf_log_number(&line, "id", (int64_t)id);
+    hf_log_cstr(&line, "limit", limit);
+    hf_log_end(&line);
+}
+
 static void stop_accepting(struct hf_worker *worker)
 {
     while (!hf_list_empty(&worker->listeners)) {

@@ -214,6 +214,8 @@ static inline void hf_count_ending(struct hf_gateway *gateway, enum hf_cause cau
     atomic_fetch_add_explicit(&gateway->endings[cause], 1, memory_order_relaxed);
 }
 
+/* A limit would have acted but for dry_run: the line in the log. */
+void hf_worker_say_dry_run(struct hf_worker *worker, uint64_t id, const char *limit);
 /* The loop is the caller's and must outlive the worker. */
 struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop, unsigned index,
                                 uint64_t seed);

@@ -32,9 +32,8 @@ size_t hf_head_count(const struct hf_head *head, const char *name)
     return count;
 }
 
-bool hf_head_has_token(const struct hf_head *head, const char *name, const char *token)
+bool hf_head_has_member(const struct hf_head *head, const char *name, struct hf_slice wanted)
 {
-    struct hf_slice wanted = hf_slice_of(token);
     struct hf_slice member;
     uint32_t cursor = 0;
 
@@ -44,6 +43,11 @@ bool hf_head_has_token(const struct hf_head *head, const char *name, const char 
         }
     }
     return false;
+}
+
+bool hf_head_has_token(const struct hf_head *head, const char *name, const char *token)
+{
+    return hf_head_has_member(head, name, hf_slice_of(token));
 }
 
 /* The offset of the comma that ends the member that begins at offset, or the value's length. A

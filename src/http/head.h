@@ -55,6 +55,7 @@ const struct hf_slice *hf_head_find(const struct hf_head *head, const char *name
 /* How often the header is there. */
 size_t hf_head_count(const struct hf_head *head, const char *name);
 /* True when a comma-separated list header (all its lines) holds the token, case folded. */
+bool hf_head_has_member(const struct hf_head *head, const char *name, struct hf_slice wanted);
 bool hf_head_has_token(const struct hf_head *head, const char *name, const char *token);
 /* Walks over the members of a comma-separated list header, over all its lines; commas in quoted
  * strings do not part, empty members are skipped. *cursor starts at 0. */

@@ -51,11 +51,6 @@ struct hf_flow_step {
 
 enum hf_flow_kind hf_flow_next(struct hf_flow *flow, const struct hf_flow_rules *rules,
                                struct hf_slice bytes, struct hf_flow_step *step);
-/* Between two frames: a control frame of our own may be put in here. */
-static inline bool hf_flow_between_frames(const struct hf_flow *flow)
-{
-    return flow->left == 0;
-}
 /* Between two messages: a message of our own may be put in here. */
 static inline bool hf_flow_between_messages(const struct hf_flow *flow)
 {
