@@ -51,6 +51,7 @@ class Row:
     rate: float = 0
     seconds: float = 0
     tls: bool = False
+    hf1: bool = False  # holdfast's clients hold sessions; the peers' are plain ones, whose figures it is compared with
     kind: str = "million"  # how the value is made: million, gigabyte, thousand, latency, idle, beats
     goals: dict = field(default_factory=dict)  # the largest ratio to each peer that counts as reached
     bytes_max: int = 0  # idle: the goal in bytes of process memory
@@ -78,6 +79,10 @@ ROWS = [
     Row("latency", "latency of an echo at 5,000/s, open loop, 100 connections", "echo", 100, 50_000, 5_000,
         rate=5_000, kind="latency", goals={"nginx": 1.0}),
     Row("idle", "memory of an idle connection", "hold", 9000, 1, 1, kind="idle", bytes_max=768),
+    Row("hf1-echo-100", "1M echoes of 64 B in sessions that can be resumed, 100 connections", "echo", 100, 200_000, 30_000,
+        hf1=True, goals={"forwarder": 1.30}),
+    Row("hf1-chunks", "1M chunks of 128 B, 20,000/s over 1,000 sessions", "stream", 1000, 100, 15, size=128, rate=20_000, hf1=True),
+    Row("hf1-idle", "memory of an idle session", "hold", 9000, 1, 1, kind="idle", hf1=True, bytes_max=768 + 512),
     Row("tls-echo-100", "TLS 1.3: 1M echoes of 64 B, 100 connections", "echo", 100, 150_000, 20_000, tls=True,
         goals={"nginx": 1.0}),
     Row("tls-handshake", "TLS 1.3: 1,000 handshakes, each with one echo and a close", "handshake", 50, 2_000, 400,
@@ -351,12 +356,14 @@ class Bench:
 
     # ---- one measurement
 
-    def load_start(self, row, port, count, connections, mode=None, rate=None):
+    def load_start(self, row, peer, port, count, connections, mode=None, rate=None):
         command = [self.tool("load"), "--mode", mode or row.mode, "--port", str(port), "--connections",
                    str(connections), "--messages", str(count), "--size", str(row.size), "--rate",
                    str(row.rate if rate is None else rate), "--seconds",
                    str(row.seconds / 2 if self.args.quick else row.seconds), "--timeout", "120"]
-        return Child(command + (["--tls"] if row.tls else []), LOAD_CORE, self.work / "load.log",
+        sessions = row.hf1 and peer == "holdfast" and mode is None
+        command += ["--tls"] * row.tls + ["--hf1"] * sessions
+        return Child(command, LOAD_CORE, self.work / "load.log",
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def line_from(self, load, seconds=130):
@@ -385,7 +392,7 @@ class Bench:
 
     def warm_up(self, row, port):
         """Pages in the code and the first allocations, which are not what a connection costs."""
-        load = self.load_start(row, port, 40, 20, mode="handshake", rate=0)
+        load = self.load_start(row, None, port, 40, 20, mode="handshake", rate=0)
         self.line_from(load, 20)
         load.process.stdin.write(b"go\n")
         load.process.stdin.flush()
@@ -416,8 +423,8 @@ class Bench:
         count = row.quick_count if self.args.quick else row.count
         connections = 2000 if self.args.quick and row.kind == "idle" else row.connections
         if row.kind == "idle":
-            return self.measure_idle(row, port, proxy, connections)
-        load = self.load_start(row, port, count, connections)
+            return self.measure_idle(row, peer, port, proxy, connections)
+        load = self.load_start(row, peer, port, count, connections)
         self.line_from(load)
         pings = self.backend_stats(backend_port)["pings"] if row.kind == "beats" else 0
         before = proxy.cpu_seconds()
@@ -441,12 +448,12 @@ class Bench:
         figures["value"] = used / units.get(row.kind, figures["messages"] / 1e6)
         return figures
 
-    def measure_idle(self, row, port, proxy, connections):
+    def measure_idle(self, row, peer, port, proxy, connections):
         time.sleep(0.2)
         before, kernel_before = proxy.pss_bytes(), kernel_socket_bytes()
-        load = self.load_start(row, port, 1, connections)
+        load = self.load_start(row, peer, port, 1, connections)
         self.line_from(load)
-        time.sleep(1.0)
+        time.sleep(2.5 if row.hf1 else 1.0)  # until the last acknowledgement has emptied the journals
         after, kernel_after = proxy.pss_bytes(), kernel_socket_bytes()
         self.load_end(load)
         figures = {"process": (after - before) / connections, "connections": connections}

@@ -15,7 +15,10 @@
  * pings and their pongs stream     asks for --count chunks on each connection, --rate a second over
  * all, and takes them flood      the same as fast as they come hold       one echo on each
  * connection, then silence for --seconds; pings are answered and counted handshake  --messages
- * times: connect, upgrade, one echo, closing handshake, TCP end */
+ * times: connect, upgrade, one echo, closing handshake, TCP end
+ *
+ * With --hf1 each connection is a session of docs/protocol.md: the hello is awaited before the
+ * connection counts as open, and what comes is acknowledged by the rules of its section 5. */
 #include "wire.h"
 
 #include <arpa/inet.h>
@@ -53,6 +56,11 @@ struct conn {
     bool close_got; /* the peer's Close has come: the TCP end is next */
     SSL *ssl;
     uint64_t sent, got; /* messages, pings or chunks: the sequence numbers of the payloads */
+    bool greeted;       /* hf1: the hello has come */
+    uint32_t ack_cost;  /* hf1: at which an ack is due */
+    uint32_t cost;      /* hf1: of what came since the last ack */
+    uint64_t counted;   /* hf1: messages that came */
+    int64_t first_ns;   /* hf1: when the first unacknowledged one came; 0: none */
     char accept[WIRE_ACCEPT_SIZE];
     struct wire_rest in, out;
 };
@@ -67,6 +75,7 @@ static struct {
     double seconds;    /* hold: how long the work lasts */
     double timeout;    /* seconds after which the run counts as failed */
     bool tls;
+    bool hf1;
 } options = {.connections = 1, .messages = 1000, .size = 64, .timeout = 120};
 
 static struct conn *conns;
@@ -264,6 +273,71 @@ static void conn_is_ready(struct conn *conn)
     }
 }
 
+/* ---- hf1: written from docs/protocol.md, sharing nothing with src/ ---- */
+
+enum { HF1_COST = 16, HF1_SCAN_NS = 100000000 };
+
+static void hf1_ack(struct conn *conn)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "\001ack n=%lu", conn->counted);
+    frame_send(conn, WIRE_TEXT, (const uint8_t *)text, (size_t)n);
+    conn->cost = 0;
+    conn->first_ns = 0;
+}
+
+static void hf1_count(struct conn *conn, size_t size)
+{
+    conn->counted++;
+    conn->cost += (uint32_t)size + HF1_COST;
+    if (conn->cost >= conn->ack_cost) {
+        hf1_ack(conn);
+    } else if (conn->first_ns == 0) {
+        conn->first_ns = wire_now_ns();
+    }
+}
+
+/* At the latest 1 s after the first message that is not acknowledged. Returns when to look again.
+ */
+static int64_t hf1_acks(int64_t now)
+{
+    static int64_t scanned;
+    if (now - scanned >= HF1_SCAN_NS) {
+        scanned = now;
+        for (size_t i = 0; i < options.connections; i++) {
+            if (conns[i].first_ns != 0 && now - conns[i].first_ns >= 900000000) {
+                hf1_ack(&conns[i]);
+            }
+        }
+    }
+    return scanned + HF1_SCAN_NS;
+}
+
+static void on_open(struct conn *conn);
+
+/* A control message. The first must be the hello. */
+static void hf1_control(struct conn *conn, const uint8_t *payload, size_t size)
+{
+    char text[1100];
+    if (size < 2 || size >= sizeof text || payload[0] != 1) {
+        fail(conn, "a text came that is no control message");
+    }
+    memcpy(text, payload + 1, size - 1);
+    text[size - 1] = 0;
+    if (strncmp(text, "hello ", 6) == 0) {
+        const char *at = strstr(text, " ack=");
+        if (conn->greeted || !at || !strstr(text, " resumed=0")) {
+            fail(conn, "a hello that is out of place");
+        }
+        conn->ack_cost = (uint32_t)strtoul(at + 5, NULL, 10);
+        conn->greeted = true;
+        hf1_ack(conn);
+        on_open(conn);
+    } else if (!conn->greeted || strncmp(text, "end ", 4) == 0) {
+        fail(conn, "the gateway says %.120s", text);
+    }
+}
+
 static void on_open(struct conn *conn)
 {
     conn->state = STATE_OPEN;
@@ -305,6 +379,13 @@ static void on_frame(struct conn *conn, const struct wire_head *head, const uint
 {
     size_t size = (size_t)head->payload_size;
     unsigned wanted = options.mode == MODE_PING ? WIRE_PONG : WIRE_BINARY;
+    if (options.hf1 && head->first == WIRE_TEXT) {
+        hf1_control(conn, payload, size);
+        return;
+    }
+    if (options.hf1 && head->first == WIRE_BINARY) {
+        hf1_count(conn, size);
+    }
     if (head->first == WIRE_PING) {
         pings += phase == PHASE_WORK;
         frame_send(conn, WIRE_PONG, payload, size);
@@ -375,7 +456,11 @@ static size_t on_bytes(struct conn *conn, uint8_t *data, size_t size)
         at = (size_t)(end - data) + 4;
         end[2] = 0;
         check_answer(conn, (char *)data);
-        on_open(conn);
+        if (options.hf1) {
+            conn->state = STATE_OPEN; /* ready once the hello has come */
+        } else {
+            on_open(conn);
+        }
     }
     for (;;) {
         struct wire_head head;
@@ -442,8 +527,8 @@ static void upgrade_send(struct conn *conn)
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                     "Sec-WebSocket-Version: 13\r\n\r\n",
-                     path, options.port, key);
+                     "Sec-WebSocket-Version: 13\r\n%s\r\n",
+                     path, options.port, key, options.hf1 ? "Sec-WebSocket-Protocol: hf1\r\n" : "");
     conn->state = STATE_UPGRADE;
     conn_send(conn, (const uint8_t *)request, (size_t)n);
 }
@@ -553,6 +638,10 @@ static int64_t on_time(void)
             next = INT64_MAX;
         }
     }
+    if (options.hf1) {
+        int64_t scan = hf1_acks(now);
+        next = scan < next ? scan : next;
+    }
     return next == INT64_MAX ? next : next > now ? next - now : 0;
 }
 
@@ -562,7 +651,7 @@ static void options_read(int argc, char **argv)
         {"mode", 1, NULL, 'm'},     {"port", 1, NULL, 'p'},    {"connections", 1, NULL, 'c'},
         {"messages", 1, NULL, 'n'}, {"count", 1, NULL, 'n'},   {"size", 1, NULL, 's'},
         {"rate", 1, NULL, 'r'},     {"seconds", 1, NULL, 'S'}, {"tls", 0, NULL, 't'},
-        {"timeout", 1, NULL, 'T'},  {NULL, 0, NULL, 0},
+        {"timeout", 1, NULL, 'T'},  {"hf1", 0, NULL, 'h'},     {NULL, 0, NULL, 0},
     };
     bool known = true;
     for (int c; known && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -597,6 +686,9 @@ static void options_read(int argc, char **argv)
         case 't':
             options.tls = true;
             break;
+        case 'h':
+            options.hf1 = true;
+            break;
         case 'T':
             options.timeout = strtod(optarg, NULL);
             break;
@@ -610,7 +702,7 @@ static void options_read(int argc, char **argv)
         wire_die(
             "usage: load --mode echo|ping|stream|flood|hold|handshake --port P [--connections N]\n"
             "  [--messages N | --count N] [--size BYTES] [--rate PER_SECOND] [--seconds S]\n"
-            "  [--tls] [--timeout S]");
+            "  [--tls] [--hf1] [--timeout S]");
     }
 }
 

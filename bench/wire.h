@@ -24,7 +24,13 @@ enum {
     WIRE_KEY_SIZE = 25,    /* base64 of 16 bytes and its NUL */
 };
 
-enum { WIRE_BINARY = 0x82, WIRE_CLOSE = 0x88, WIRE_PING = 0x89, WIRE_PONG = 0x8a };
+enum {
+    WIRE_TEXT = 0x81,
+    WIRE_BINARY = 0x82,
+    WIRE_CLOSE = 0x88,
+    WIRE_PING = 0x89,
+    WIRE_PONG = 0x8a
+};
 
 struct wire_head {
     uint8_t first; /* FIN, reserved bits and opcode as they came */
