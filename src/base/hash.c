@@ -205,26 +205,39 @@ uint64_t hf_siphash(const uint8_t key[16], struct hf_slice s)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-size_t hf_base64_encode(struct hf_slice s, char *text)
+/* Without padding. c62 and c63 are the two characters in which the alphabets differ. */
+static size_t encode(struct hf_slice s, char c62, char c63, char *text)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     char *out = text;
     for (size_t at = 0; at < s.len; at += 3) {
         size_t n = s.len - at < 3 ? s.len - at : 3;
         uint32_t x = (uint32_t)s.ptr[at] << 16;
         x |= n > 1 ? (uint32_t)s.ptr[at + 1] << 8 : 0;
         x |= n > 2 ? s.ptr[at + 2] : 0;
-        *out++ = alphabet[x >> 18];
-        *out++ = alphabet[x >> 12 & 63];
-        *out++ = n > 1 ? alphabet[x >> 6 & 63] : '=';
-        *out++ = n > 2 ? alphabet[x & 63] : '=';
+        for (size_t i = 0; i <= n; i++) {
+            uint32_t digit = x >> (18 - 6 * i) & 63;
+            *out++ = digit < 62 ? alphabet[digit] : digit == 62 ? c62 : c63;
+        }
     }
     return (size_t)(out - text);
 }
 
-/* The six bits of a character, or -1. c62 and c63 are the two characters in which the alphabets
- * differ. */
+size_t hf_base64_encode(struct hf_slice s, char *text)
+{
+    size_t len = encode(s, '+', '/', text);
+    while (len % 4 != 0) {
+        text[len++] = '=';
+    }
+    return len;
+}
+
+size_t hf_base64url_encode(struct hf_slice s, char *text)
+{
+    return encode(s, '-', '_', text);
+}
+
+/* The six bits of a character, or -1. */
 static int digit_of(uint8_t c, uint8_t c62, uint8_t c63)
 {
     if (c >= 'A' && c <= 'Z') {

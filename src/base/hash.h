@@ -17,6 +17,11 @@ uint64_t hf_siphash(const uint8_t key[16], struct hf_slice s);
 /* Writes HF_BASE64_LEN(s.len) characters, standard alphabet with padding; no NUL. Returns that
  * count. */
 size_t hf_base64_encode(struct hf_slice s, char *text);
+/* Length of the base64url coding of n bytes, which has no padding; without a NUL. */
+#define HF_BASE64URL_LEN(n) ((n) / 3 * 4 + ((n) % 3 * 4 + 2) / 3)
+/* RFC 4648 base64url without padding: writes HF_BASE64URL_LEN(s.len) characters and no NUL. Returns
+ * that count. */
+size_t hf_base64url_encode(struct hf_slice s, char *text);
 /* Strict: standard alphabet, full padding, no spaces, unused bits zero. out holds text.len / 4 * 3.
  */
 bool hf_base64_decode(struct hf_slice text, uint8_t *out, size_t *len);

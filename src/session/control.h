@@ -71,11 +71,13 @@ struct hf_control {
 void hf_control_init(struct hf_control *c, enum hf_verb verb);
 
 /* Reads the text behind the 0x01. NULL and *c filled when it is right (also for an unknown verb),
- * else a sentence that says what is wrong: a protocol error. Decoded texts lie in `room`, which is
- * cleared first and must outlive *c. */
+ * else a sentence that says what is wrong: a protocol error, or no memory when room->failed is set.
+ * Decoded texts lie in `room`, which is cleared first and must outlive *c; a message of numbers
+ * alone does not touch it. Its max must be HF_CONTROL_AUTH_MAX or more. */
 const char *hf_control_read(struct hf_slice text, struct hf_buffer *room, struct hf_control *c);
 /* Appends the text behind the 0x01: the verb and every key of it that is present. Asserts that the
- * verb is a known one and the needed keys are there. */
+ * verb is a known one and the needed keys are there. That it stays within HF_CONTROL_MAX is the
+ * caller's care. */
 void hf_control_write(const struct hf_control *c, struct hf_buffer *out);
 /* Percent-encodes as encodeURIComponent does. */
 void hf_control_encode_value(struct hf_slice value, struct hf_buffer *out);

@@ -13,7 +13,7 @@ enum hf_framed_type { HF_FRAMED_TEXT = 1, HF_FRAMED_BINARY = 2, HF_FRAMED_CONTRO
 
 enum hf_framed_read {
     HF_FRAMED_READ, /* *type and *payload; *size bytes of the list are done */
-    HF_FRAMED_MORE, /* not whole yet; the head, when it is there, is in *type and *payload.len */
+    HF_FRAMED_MORE, /* not whole yet; with HF_FRAMED_HEAD bytes, *type and *payload.len are known */
     HF_FRAMED_BAD,  /* no such type */
 };
 enum hf_framed_read hf_framed_read(struct hf_slice bytes, enum hf_framed_type *type,

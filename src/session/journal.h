@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages in order that somebody has not acknowledged yet, as records {type, payload} without frame
- * heads and without the escape: the gateway's journal towards the client, its queue towards the
- * backend, and the library's copies of what it sent. Pure.
+/* Messages in order that somebody has not acknowledged yet, as records {type, payload} without
+ * frame heads and without the escape: the gateway's journal towards the client, its queue towards
+ * the backend, and the library's copies of what it sent. Pure.
  *
  * Record number n is the n-th message of its direction, from 1; `base` is the count of those that
  * are gone. An empty journal owns no memory. Payloads lie whole and contiguous. */

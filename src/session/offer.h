@@ -15,11 +15,12 @@ enum hf_offer_kind {
     HF_OFFER_BARE, /* hf1 alone: a session that cannot be joined */
     HF_OFFER_OPEN,
     HF_OFFER_RESUME,
-    HF_OFFER_BAD, /* hf1.… that cannot be read, or two of a kind: why says what */
+    HF_OFFER_BAD, /* hf1.o or hf1.r that cannot be read, two of a kind or both: why says what */
 };
 
 struct hf_offer {
     enum hf_offer_kind kind;
+    bool bare;       /* hf1 itself was among them */
     const char *why; /* of BAD */
     uint8_t open_secret[HF_OPEN_SECRET_MAX];
     uint8_t open_secret_len;
@@ -27,12 +28,13 @@ struct hf_offer {
     uint64_t epoch, received, attempt;
 };
 
-/* Zero it to start; then give it each member of the list. True when the member is hf1's and must not
- * go to the backend. */
+/* Zero it to start; then give it each member of the list. True when the member is hf1's and must
+ * not go to the backend; members hf1.… of a kind that is not known yet are passed over. HF-Open and
+ * HF-Resume stand for themselves: give it the member hf1 beside them. */
 bool hf_offer_member(struct hf_offer *offer, struct hf_slice member);
 /* After the last member: hf1.o or hf1.r without hf1 is BAD. */
 void hf_offer_finish(struct hf_offer *offer);
-/* Writes hf1.r.… or hf1.o.… */
+/* Writes hf1.r.… or hf1.o.…; the secret in bytes, 16 to HF_OPEN_SECRET_MAX. */
 void hf_offer_write_resume(struct hf_buffer *out, struct hf_slice token, uint64_t epoch,
                            uint64_t received, uint64_t attempt);
 void hf_offer_write_open(struct hf_buffer *out, struct hf_slice secret);

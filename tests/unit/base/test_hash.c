@@ -165,6 +165,26 @@ static void base64url_takes_its_own_alphabet_without_padding(void **state)
     }
 }
 
+static void base64url_is_written_without_padding_and_read_back(void **state)
+{
+    char text[HF_BASE64URL_LEN(64)];
+    uint8_t bytes[64];
+    uint8_t out[sizeof(text)];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(0xff - i * 7);
+    }
+    assert_slice(hf_slice(text, hf_base64url_encode(HF_LITERAL("\xff\xef\xbf\xbe"), text)),
+                 "_--_vg");
+    assert_slice(hf_slice(text, hf_base64url_encode(HF_LITERAL("fo"), text)), "Zm8");
+    for (size_t n = 0; n <= sizeof(bytes); n++) {
+        size_t back;
+        size_t len = hf_base64url_encode(hf_slice(bytes, n), text);
+        assert_int_equal(len, HF_BASE64URL_LEN(n));
+        assert_true(hf_base64url_decode(hf_slice(text, len), out, &back));
+        assert_true(hf_slice_eq(hf_slice(out, back), hf_slice(bytes, n)));
+    }
+}
+
 static void every_byte_comes_back_from_base64(void **state)
 {
     uint8_t bytes[256];
@@ -206,6 +226,7 @@ int main(void)
         cmocka_unit_test(the_accept_key_of_rfc_6455_comes_out),
         cmocka_unit_test(base64_that_is_not_the_one_coding_of_its_bytes_is_refused),
         cmocka_unit_test(base64url_takes_its_own_alphabet_without_padding),
+        cmocka_unit_test(base64url_is_written_without_padding_and_read_back),
         cmocka_unit_test(every_byte_comes_back_from_base64),
         cmocka_unit_test(secrets_are_equal_only_when_every_byte_is),
     };
