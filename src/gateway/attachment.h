@@ -28,6 +28,9 @@ struct hf_attachment_ops {
      * event `close` when `backends`, that is, when no `end` went before). The transport finishes by
      * itself and frees itself. */
     void (*end)(struct hf_attachment *a, uint16_t code, struct hf_slice reason, bool backends);
+    /* Asked when the credit is used up, for a client that does not acknowledge by itself: up to which
+     * number the messages count as taken. NULL: only what its `ack` says. */
+    uint64_t (*taken)(struct hf_attachment *a);
 };
 
 struct hf_attachment {

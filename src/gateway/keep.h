@@ -22,6 +22,8 @@ struct hf_arrival {
     struct hf_identity *identity; /* taken over on success */
     struct hf_petition *petition; /* taken over on success */
     struct hf_attachment *attachment;
+    bool gaps; /* an EventSource by hand: messages that are gone are told by the control `gap`
+                  instead of refusing the resume */
 };
 /* Decides: a new session, a join or a resume. Whatever it decides the client hears from the keep
  * (hello, replay, or end), at once or when the backend has answered; the attachment's `keep` is set.
@@ -32,6 +34,9 @@ HF_MUST_USE enum hf_status hf_keep_arrive(struct hf_worker *worker, const struct
  * what its tombstone says. */
 struct hf_keep *hf_keep_find(struct hf_worker *worker, const struct hf_token *key,
                              const char **reason);
+/* The offer names a session of this worker, with its secret: the connection will take the place of
+ * another, so a limit on connections does not count it. */
+bool hf_keep_replaces(struct hf_worker *worker, const struct hf_offer *offer);
 /* The worker that owns a session, from its token or key; and the one that an opening secret falls to.
  * NULL: no worker of this process. */
 struct hf_worker *hf_keep_owner(struct hf_gateway *gateway, const struct hf_token *token);
@@ -50,10 +55,12 @@ void hf_keep_fault(struct hf_attachment *a, enum hf_cause cause, const char *rea
                    const char *why);
 /* The transport takes messages again. */
 void hf_keep_writable(struct hf_attachment *a);
-/* The client's Close came (code 1005: an empty one), or code 0: the connection was lost, with the
- * cause. The transport answers a Close itself. Parks or ends; a->keep is NULL afterwards. */
-void hf_keep_lost(struct hf_attachment *a, uint16_t code, struct hf_slice reason,
-                  enum hf_cause cause, int error);
+/* The connection was lost, with the cause: parks. a->keep is NULL afterwards. */
+void hf_keep_lost(struct hf_attachment *a, enum hf_cause cause, int error);
+/* The client's Close came (code 1005: an empty one). True: the session is parked or ended, a->keep is
+ * NULL, and the transport answers the Close. False: the session ends when all that came before is
+ * with the backend, and `end` is called then. */
+bool hf_keep_closed(struct hf_attachment *a, uint16_t code, struct hf_slice reason);
 /* Messages from the client up to this number were counted: for POST. */
 uint64_t hf_keep_received(const struct hf_keep *keep);
 
