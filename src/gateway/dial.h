@@ -8,16 +8,13 @@
 #ifndef HF_GATEWAY_DIAL_H
 #define HF_GATEWAY_DIAL_H
 
+#include "gateway/petition.h"
 #include "gateway/worker.h"
 #include "ws/extension.h"
 
-/* What the request to the backend is made from: the client's head and what admission found out. One
- * block; it outlives the opening when a session or a held relay keeps it. */
-struct hf_petition;
-/* Bytes of memory it takes, for the books of what `hold` costs. */
-size_t hf_petition_bytes(const struct hf_petition *p);
-void hf_petition_free(struct hf_petition *p);
+#define HF_REFUSAL_BODY_MAX 65536 /* of a backend's refusal; what is beyond it is left out */
 
+/* All slices and `why` die with the report. */
 struct hf_dial_result {
     enum hf_dial_outcome {
         HF_DIAL_OPEN,    /* `stream` is the taker's; bytes behind the 101 stay with io */
@@ -26,20 +23,24 @@ struct hf_dial_result {
     } outcome;
     struct hf_stream *stream;
     struct hf_deflate deflate;
-    struct hf_slice protocol;    /* that the backend chose; empty: none. Borrowed */
-    struct hf_slice answer_head; /* OPEN: 101 head for a plain client whose key was passed on;
-                                    REFUSED: the head without Content-Length and the empty line */
+    struct hf_slice protocol;    /* that the backend chose; empty: none */
+    struct hf_slice answer_head; /* OPEN: the 101 for a client whose key was passed on (none with
+                                    own_key); REFUSED: the head without Content-Length and the
+                                    empty line */
     struct hf_slice body;        /* REFUSED */
     uint16_t status;
     enum hf_cause cause;
     const char *why;
 };
+/* The dial is gone with this call: its owner forgets it first. */
 typedef void hf_dialed(void *owner, const struct hf_dial_result *result);
 
 struct hf_dial;
-/* identity: its backend is set by the dial. The petition is borrowed until the report or the
- * cancel. own_key: a key of the gateway's own is sent in place of the client's (no 101 is to be
- * passed on). */
+/* The size of one, for the worker's pool. */
+size_t hf_dial_size(void);
+/* identity: its backend is set by the dial. Identity and petition are borrowed until the report or
+ * the cancel. own_key: a key of the gateway's own is sent in place of the client's, and no head of
+ * a 101 is made. */
 HF_MUST_USE enum hf_status hf_dial_start(struct hf_worker *worker, struct hf_identity *identity,
                                          const struct hf_petition *petition, bool own_key,
                                          hf_dialed *done, void *owner, struct hf_dial **dial);

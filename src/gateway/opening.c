@@ -14,20 +14,10 @@ void hf_opening_phase(struct hf_opening *o, enum hf_opening_phase phase, hf_time
     hf_timer_set(o->worker->loop, &o->timer, o->deadline);
 }
 
-void hf_opening_drop_backend(struct hf_opening *o)
-{
-    if (o->resolving != 0) {
-        hf_loop_resolve_cancel(o->worker->loop, o->resolving);
-        o->resolving = 0;
-    }
-    hf_stream_abort(o->backend);
-    o->backend = NULL;
-}
-
 void hf_opening_free(struct hf_opening *o)
 {
     struct hf_worker *worker = o->worker;
-    hf_opening_drop_backend(o);
+    hf_dial_cancel(o->dial);
     hf_callout_cancel(o->callout);
     hf_stream_close(o->client);
     hf_timer_stop(worker->loop, &o->timer);
@@ -35,8 +25,8 @@ void hf_opening_free(struct hf_opening *o)
     worker->opening_count--;
     hf_identity_free(o->identity, worker);
     hf_runtime_unref(o->runtime);
-    struct hf_buffer *buffers[] = {&o->head_bytes,  &o->path, &o->protocols, &o->offers, &o->extra,
-                                   &o->token_bytes, &o->out,  &o->reply,     &o->body};
+    struct hf_buffer *buffers[] = {&o->head_bytes, &o->path,        &o->protocols, &o->offers,
+                                   &o->extra,      &o->token_bytes, &o->reply};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
         hf_buffer_reset(buffers[i]);
     }
@@ -176,9 +166,7 @@ static size_t client_bytes(void *owner, struct hf_stream *stream, struct hf_slic
         return 0;
     case HF_OPENING_DELAY:
     case HF_OPENING_CALLOUT:
-    case HF_OPENING_CONNECT:
-    case HF_OPENING_ANSWER:
-    case HF_OPENING_BODY:
+    case HF_OPENING_DIAL:
     default:
         /* RFC 6455 4.1: a client waits for the answer before it sends anything. */
         hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_BAD, 400,
@@ -254,20 +242,11 @@ static void timed_out(struct hf_opening *o)
     case HF_OPENING_DELAY:
         hf_opening_admit(o);
         break;
-    case HF_OPENING_CONNECT:
-        hf_opening_connect_failed(o, "no connection in time");
-        break;
-    case HF_OPENING_ANSWER:
-    case HF_OPENING_BODY:
-        hf_opening_backend_failed(o, "no answer to the handshake in time");
-        hf_opening_drop_backend(o);
-        hf_opening_refuse(o, HF_CAUSE_BACKEND_SLOW, 504,
-                          "the backend did not answer the handshake in time", 0);
-        break;
     case HF_OPENING_CALLOUT:
         hf_opening_refuse(o, HF_CAUSE_AUTH_UNAVAILABLE, 504,
                           "the application was not asked in time", 1);
         break;
+    case HF_OPENING_DIAL: /* keeps its own time */
     case HF_OPENING_REPLY:
     default:
         hf_opening_free(o);
@@ -311,9 +290,7 @@ static void init_buffers(struct hf_opening *o, size_t head_max)
     hf_buffer_init(&o->offers, &hf_heap, head_max);
     hf_buffer_init(&o->extra, &hf_heap, HF_REFUSAL_BODY_MAX);
     hf_buffer_init(&o->token_bytes, &hf_heap, head_max);
-    hf_buffer_init(&o->out, &hf_heap, 4 * head_max + HF_REFUSAL_BODY_MAX);
-    hf_buffer_init(&o->reply, &hf_heap, 4 * head_max + HF_REFUSAL_BODY_MAX);
-    hf_buffer_init(&o->body, &hf_heap, HF_REFUSAL_BODY_MAX);
+    hf_buffer_init(&o->reply, &hf_heap, 4 * head_max + 2 * HF_REFUSAL_BODY_MAX);
 }
 
 void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener,

@@ -2,10 +2,9 @@
 /* The opening of a connection: from accept to 101, or to a refusal. Phases follow each other in
  * this order, some are left out:
  *
- *   PROXY -> TLS -> HEAD -> (DELAY) -> (CALLOUT) -> CONNECT -> ANSWER -> relay
- *                                                                   \-> BODY -> REPLY   a backend's
- * refusal any of them -> REPLY                                                                a
- * refusal of the gateway
+ *   PROXY -> TLS -> HEAD -> (DELAY) -> (CALLOUT) -> DIAL -> relay
+ *                                                       \-> REPLY   a backend's refusal
+ *   any of them -> REPLY                                            a refusal of the gateway
  *
  * One ending record is made when it is refused or given up; when it becomes a relay the record is
  * the relay's. */
@@ -13,9 +12,10 @@
 #define HF_GATEWAY_OPENING_H
 
 #include "gateway/callout.h"
+#include "gateway/dial.h"
+#include "gateway/petition.h"
 #include "gateway/worker.h"
 
-#define HF_REFUSAL_BODY_MAX 65536
 #define HF_DELAY_MAX HF_SECONDS(10)
 
 enum hf_opening_phase {
@@ -25,9 +25,7 @@ enum hf_opening_phase {
     HF_OPENING_HEAD,
     HF_OPENING_DELAY,
     HF_OPENING_CALLOUT,
-    HF_OPENING_CONNECT,
-    HF_OPENING_ANSWER,
-    HF_OPENING_BODY,
+    HF_OPENING_DIAL,
     HF_OPENING_REPLY,
 };
 
@@ -65,22 +63,9 @@ struct hf_opening {
     struct hf_slice token; /* into head_bytes or token_bytes; never logged */
     struct hf_buffer token_bytes;
     struct hf_callout *callout;
-    /* towards the backend */
-    uint64_t resolving; /* id, 0: none */
-    struct hf_stream *backend;
-    struct hf_buffer out; /* request or reply that is not sent yet */
-    uint32_t tries;
-    uint64_t tried;            /* bits by index of backend */
-    struct hf_address address; /* of this attempt */
-    const char *connect_why;   /* of the last failure, for the log */
-    char connect_text[160];
-    /* the backend's refusal */
-    uint16_t status;
-    struct hf_buffer reply; /* head for the client */
-    struct hf_buffer body;
-    struct hf_chunked chunked;
-    enum hf_body_kind body_kind;
-    uint64_t body_left;
+    struct hf_petition petition; /* borrows from the above */
+    struct hf_dial *dial;
+    struct hf_buffer reply; /* that is not sent yet */
 };
 
 /* Takes the accepted stream. */
@@ -99,23 +84,19 @@ bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
 bool hf_opening_trusts_peer(const struct hf_opening *o);
 /* Sets the peer to the client that trusted proxies name. */
 void hf_opening_believe_proxies(struct hf_opening *o);
-/* Admitted: chooses a backend and connects. */
+/* What the request to a backend is made from, borrowed from the opening; from admission on. */
+const struct hf_petition *hf_opening_petition(struct hf_opening *o);
+/* Admitted: dials a backend. */
 void hf_opening_connect(struct hf_opening *o);
-/* This attempt failed: counts against the backend, and the next is made. */
-void hf_opening_connect_failed(struct hf_opening *o, const char *why);
-/* Counts against the backend. */
-void hf_opening_backend_failed(struct hf_opening *o, const char *why);
 /* The client left, or the gateway stops, while the call-out is asked: its line in the log. */
 void hf_opening_auth_abandoned(struct hf_opening *o);
-/* Gives up what goes on towards the backend. */
-void hf_opening_drop_backend(struct hf_opening *o);
 /* Makes the record (once). http is the status of the answer, 0 for none. */
 void hf_opening_record(struct hf_opening *o, enum hf_cause cause, uint16_t http, const char *reason,
                        int error);
 /* Refuses: record, an HTTP answer that says why, end. `retry_after` in seconds, 0: none. */
 void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why,
                        uint32_t retry_after);
-/* Sends `reply` and `body` to the client and ends. */
+/* Sends `reply` to the client and ends. */
 void hf_opening_reply(struct hf_opening *o);
 /* Without an answer: the client is gone, or speaks no HTTP. */
 void hf_opening_abandon(struct hf_opening *o, enum hf_cause cause, const char *reason, int error);

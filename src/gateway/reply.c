@@ -97,7 +97,8 @@ void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t statu
 void hf_opening_reply(struct hf_opening *o)
 {
     if (o->phase != HF_OPENING_REPLY) {
-        hf_opening_drop_backend(o);
+        hf_dial_cancel(o->dial);
+        o->dial = NULL;
         hf_callout_cancel(o->callout);
         o->callout = NULL;
         if (o->identity != NULL) {

@@ -2,6 +2,7 @@
 /* A worker: one loop, its listeners, and the lists of what is open on it. */
 #include "gateway/worker.h"
 
+#include "gateway/dial.h"
 #include "gateway/opening.h"
 #include "gateway/relay.h"
 
@@ -211,6 +212,7 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     hf_pool_init(&worker->relay_pool, &hf_heap, sizeof(struct hf_relay), 48);
     hf_pool_init(&worker->opening_pool, &hf_heap, sizeof(struct hf_opening), 16);
     hf_pool_init(&worker->head_pool, &hf_heap, sizeof(struct hf_head), 8);
+    hf_pool_init(&worker->dial_pool, &hf_heap, hf_dial_size(), 8);
     hf_buffer_init(&worker->record, &hf_heap, 65536);
     hf_timer_init(&worker->flush, flush);
     hf_timer_set(loop, &worker->flush, loop->now + FLUSH_EVERY);
@@ -263,6 +265,7 @@ void hf_worker_free(struct hf_worker *worker)
     hf_pool_fini(&worker->relay_pool);
     hf_pool_fini(&worker->opening_pool);
     hf_pool_fini(&worker->head_pool);
+    hf_pool_fini(&worker->dial_pool);
     hf_runtime_unref(worker->runtime);
     free(worker);
 }

@@ -197,7 +197,8 @@ struct hf_worker {
     struct hf_pool relay_pool;
     struct hf_pool opening_pool;
     struct hf_pool head_pool; /* struct hf_head */
-    struct hf_buffer record;  /* of the ledger: kept between records */
+    struct hf_pool dial_pool;
+    struct hf_buffer record; /* of the ledger: kept between records */
     _Atomic uint64_t counters[HF_COUNTER_COUNT];
     _Atomic uint64_t open_now; /* relays that are open */
 };

@@ -188,6 +188,42 @@ enum hf_status hf_query_remove(struct hf_slice target, struct hf_slice name, str
     return out->failed ? HF_NO_MEMORY : HF_OK;
 }
 
+static void add_encoded(struct hf_slice value, struct hf_buffer *out)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (is_unreserved(value.ptr[i])) {
+            (void)hf_buffer_add_byte(out, value.ptr[i]);
+        } else {
+            (void)hf_buffer_addf(out, "%%%02X", value.ptr[i]);
+        }
+    }
+}
+
+enum hf_status hf_query_replace(struct hf_slice target, struct hf_slice name, struct hf_slice value,
+                                struct hf_buffer *out)
+{
+    struct hf_slice path;
+    struct hf_slice query;
+    struct parameter p;
+    size_t offset = 0;
+    uint8_t between = '?';
+
+    hf_target_split(target, &path, &query);
+    (void)hf_buffer_add(out, path);
+    while (next_parameter(query, &offset, &p)) {
+        (void)hf_buffer_add_byte(out, between);
+        if (is_named(&p, name)) {
+            (void)hf_buffer_add(out, p.name);
+            (void)hf_buffer_add_byte(out, '=');
+            add_encoded(value, out);
+        } else {
+            (void)hf_buffer_add(out, p.whole);
+        }
+        between = '&';
+    }
+    return out->failed ? HF_NO_MEMORY : HF_OK;
+}
+
 bool hf_cookie_find(struct hf_slice cookies, struct hf_slice name, struct hf_slice *value)
 {
     struct hf_slice pair;

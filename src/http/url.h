@@ -34,6 +34,10 @@ bool hf_path_normal(struct hf_slice path, struct hf_buffer *out);
 bool hf_query_find(struct hf_slice query, struct hf_slice name, struct hf_slice *value);
 /* The target without any parameter of that name; everything else byte for byte. */
 enum hf_status hf_query_remove(struct hf_slice target, struct hf_slice name, struct hf_buffer *out);
+/* The target with each parameter of that name given the value, which is percent-encoded here;
+ * everything else byte for byte. */
+enum hf_status hf_query_replace(struct hf_slice target, struct hf_slice name, struct hf_slice value,
+                                struct hf_buffer *out);
 /* Decodes %XX and '+' into out. False on a bad escape or NUL. */
 bool hf_percent_decode(struct hf_slice text, struct hf_buffer *out);
 /* The value of a cookie in a Cookie header's value; quotes around it are taken off. */

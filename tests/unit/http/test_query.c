@@ -189,6 +189,31 @@ static void removing_a_parameter_leaves_everything_else_byte_for_byte(void **sta
     }
 }
 
+static void a_replaced_parameter_is_encoded_and_everything_else_stays_byte_for_byte(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/ws?token=old", "/ws?token=n.e-w%2B%3D"},
+        {"/ws?x=%41&token=old&&y", "/ws?x=%41&token=n.e-w%2B%3D&&y"},
+        {"/ws?t%6Fken=old&tokens=1", "/ws?t%6Fken=n.e-w%2B%3D&tokens=1"},
+        {"/ws?token", "/ws?token=n.e-w%2B%3D"},
+        {"/ws?token=a&token=b", "/ws?token=n.e-w%2B%3D&token=n.e-w%2B%3D"},
+        {"/ws?", "/ws?"},
+        {"/ws", "/ws"},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct hf_slice target = exact(hf_slice_of(rows[i][0]));
+        struct hf_buffer out;
+
+        hf_buffer_init(&out, &hf_heap, 256);
+        assert_int_equal(hf_query_replace(target, HF_LITERAL("token"), HF_LITERAL("n.e-w+="), &out),
+                         HF_OK);
+        assert_slice(hf_buffer_slice(&out), rows[i][1]);
+        hf_buffer_reset(&out);
+        exact_free(target);
+    }
+}
+
 static void cookies_are_found_by_their_exact_name(void **state)
 {
     static const struct {
@@ -232,6 +257,7 @@ int main(void)
         cmocka_unit_test(parameters_are_found_by_their_decoded_name),
         cmocka_unit_test(a_target_without_a_query_has_no_parameters),
         cmocka_unit_test(removing_a_parameter_leaves_everything_else_byte_for_byte),
+        cmocka_unit_test(a_replaced_parameter_is_encoded_and_everything_else_stays_byte_for_byte),
         cmocka_unit_test(cookies_are_found_by_their_exact_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
