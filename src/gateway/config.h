@@ -111,6 +111,13 @@ struct hf_route_config {
         enum hf_beat_mode mode; /* "app_heartbeat.mode": edge | pass; edge */
     } app_heartbeat;
 
+    struct {
+        bool enabled;     /* "fallback.enabled": true */
+        hf_time poll;     /* "fallback.poll": 25s */
+        uint64_t padding; /* "fallback.padding": 2KiB */
+        hf_time max_age;  /* "fallback.max_age": 10m */
+    } fallback;
+
     struct hf_route_auth {
         enum hf_auth_kind kind; /* "auth": none | jwt | callout */
     } auth;

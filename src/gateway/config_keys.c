@@ -203,6 +203,19 @@ const struct hf_config_key hf_config_keys[] = {
     KEY("app_heartbeat.mode", WORD, INHERITED(app_heartbeat.mode), "edge",
         "edge: the gateway answers and the backend sees nothing; pass: the backend answers",
         .words = beat_modes),
+    KEY("fallback.enabled", BOOL, INHERITED(fallback.enabled), "true",
+        "whether sessions are also served without WebSockets: as event streams, by POST and by "
+        "long polls"),
+    KEY("fallback.poll", DURATION, INHERITED(fallback.poll), "25s",
+        "a poll is answered with an empty list after so long; a session without a poll for twice "
+        "as long is parked",
+        RANGE(MS(100), HOURS(1))),
+    KEY("fallback.padding", SIZE, INHERITED(fallback.padding), "2KiB",
+        "bytes of comment at the start of an event stream, for paths that keep the beginning of "
+        "an answer back",
+        RANGE(0, KIB(64))),
+    KEY("fallback.max_age", DURATION, INHERITED(fallback.max_age), "10m",
+        "how long a browser may remember that an origin is allowed", RANGE(0, HOURS(24))),
     KEY("auth", WORD, INHERITED(auth.kind), "none",
         "who is let in: anyone, who holds a JSON Web Token, or who the application says",
         .words = auths),

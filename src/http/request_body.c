@@ -59,7 +59,7 @@ static enum hf_request_body_read read_chunks(struct hf_request_body *b, struct h
         }
         *taken += step;
         /* A chunk that will not fit is told with its first byte. */
-        if ((data.len > 0 && b->chunked.left > into->max - into->len) ||
+        if ((data.len > 0 && b->chunked.left + data.len > into->max - into->len) ||
             hf_buffer_add(into, data) != HF_OK) {
             return HF_REQUEST_BODY_TOO_BIG;
         }
