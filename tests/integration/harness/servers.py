@@ -39,6 +39,20 @@ def chat(folder, token, port=None):
                   {"CHAT_TOKEN": token, "PYTHONDONTWRITEBYTECODE": "1"}, HERE / "backends")
 
 
+NUMBERS = {
+    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", None, "numbers_channels:application"],
+    "uvicorn": ["-m", "uvicorn", "--host", "127.0.0.1", "--port", None, "--log-level", "warning", "numbers_fastapi:application"],
+}
+
+
+def numbers(folder, kind, port=None, log=None):
+    """The backend of numbered messages under its server's own defaults: pings every 20 s."""
+    port = port or free_port()
+    env = {"PYTHONDONTWRITEBYTECODE": "1", **({"NUMBERED_LOG": log} if log else {})}
+    return Server(folder, f"numbers-{kind}", [PYTHON, *(port if word is None else word for word in NUMBERS[kind])], port, env,
+                  HERE / "backends")
+
+
 def echo(folder, port=None):
     port = port or free_port()
     return Server(folder, "echo", [PYTHON, HERE / "backends" / "echo.py", port], port)
