@@ -13,9 +13,10 @@
  * 0: no cut but those that are asked for. What is silent is reset after --hold ms.
  *
  * The first line of its output is {"port":N}. Commands come on standard input, one a line: `cut`
- * cuts every connection that stands now, `quiet` ends all further cutting, `stats` prints the
- * counts; each is answered by a line of JSON. At the end of the input it prints the counts and
- * ends. It shares no code with src/: what tests must not lean on what it tests. */
+ * cuts every connection that stands now (and from then on counts how many come in each 100 ms),
+ * `quiet` ends all further cutting, `stats` prints the counts; each is answered by a line of JSON.
+ * At the end of the input it prints the counts and ends. It shares no code with src/: what tests
+ * must not lean on what it tests. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,7 @@ enum {
     EARLY_BYTES = 1200,
     DRAIN_MS = 1000, /* for what ends by FIN */
     EVENTS = 512,
+    CROWD_MAX = 600, /* tenths of a second behind a `cut` that are counted */
 };
 
 enum mode { RST, FIN, BLACKHOLE, HALF, MODES, MIX = MODES };
@@ -83,6 +85,8 @@ static struct {
     bool cutting;
 } how = {.mode = RST, .max_age = 3000, .early = 10, .hold = 60000, .cutting = true};
 
+static int64_t cut_at; /* the last `cut`; 0: none */
+static uint64_t crowd[CROWD_MAX];
 static struct link links = {.next = &links, .prev = &links}, *dead;
 static struct link *wheel[SLOTS];
 static int64_t turned; /* the wheel has been turned up to this ms */
@@ -113,6 +117,11 @@ static void print_counts(void)
     for (int i = 0; i < MODES; i++) {
         printf("\"%s\":%lu,", mode_names[i], counts.by_mode[i]);
     }
+    uint64_t worst = 0;
+    for (int i = 0; i < CROWD_MAX; i++) {
+        worst = crowd[i] > worst ? crowd[i] : worst;
+    }
+    printf("\"worst_100ms\":%lu,", worst);
     printf("\"bytes_from_clients\":%lu,\"bytes_from_target\":%lu}\n", counts.bytes[0],
            counts.bytes[1]);
     fflush(stdout);
@@ -463,6 +472,9 @@ static void accept_all(int listener)
         }
         counts.accepted++;
         counts.open++;
+        if (cut_at != 0 && (now_ms() - cut_at) / 100 < CROWD_MAX) {
+            crowd[(now_ms() - cut_at) / 100]++;
+        }
         link->next = links.next;
         link->prev = &links;
         links.next->prev = link;
@@ -498,6 +510,8 @@ static void turn_wheel(void)
 static void obey(const char *word)
 {
     if (strcmp(word, "cut") == 0) {
+        cut_at = now_ms();
+        memset(crowd, 0, sizeof crowd);
         for (struct link *link = links.next, *next; link != &links; link = next) {
             next = link->next;
             cut(link);
