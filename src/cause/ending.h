@@ -202,7 +202,24 @@
                                 "The backend broke the WebSocket protocol: a bad frame, or a "     \
                                 "Close that is not allowed.",                                      \
                                 "The record's reason names the rule; look at the backend's "       \
-                                "WebSocket library.") /* open: the gateway itself */               \
+                                "WebSocket library.")                                              \
+                                row(HOLD_EXPIRED, hold_expired, backend, open,                     \
+                                    "The backend was lost, and no connection to a backend could "  \
+                                    "be made again while "                                         \
+                                    "the client was held (1012).",                                 \
+                                    "The record's reason says how the last attempt failed; look "  \
+                                    "why the backend did "                                         \
+                                    "not come back, or raise hold.time beyond the time that a "    \
+                                    "restart takes.")                                              \
+                                    row(BACKEND_GONE, backend_gone, backend, open,                 \
+                                        "The backend was lost, and the one that came back did "    \
+                                        "not take the client as "                                  \
+                                        "before: it refused the handshake or chose another "       \
+                                        "subprotocol (1012).",                                     \
+                                        "The record's reason says which; 401 and 403 are often a " \
+                                        "token that has expired "                                  \
+                                        "meanwhile, 404 a path that a new version no longer "      \
+                                        "serves.") /* open: the gateway itself */                  \
         row(DRAIN, drain, gateway, open,                                                           \
             "The gateway was asked to shut down and let its connections go in order (1012).",      \
             "Nothing: clients reconnect to another instance, or to the new one.")                  \

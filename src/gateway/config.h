@@ -40,6 +40,8 @@ enum hf_missing_origin { HF_ORIGIN_ALLOW, HF_ORIGIN_REFUSE };
 enum hf_auth_kind { HF_AUTH_NONE, HF_AUTH_JWT, HF_AUTH_CALLOUT };
 enum hf_balance { HF_BALANCE_LEAST, HF_BALANCE_ADDRESS, HF_BALANCE_QUERY, HF_BALANCE_COOKIE };
 enum hf_excess { HF_EXCESS_DELAY, HF_EXCESS_CLOSE, HF_EXCESS_REFUSE };
+/* What becomes of a client whose backend is lost. */
+enum hf_loss { HF_LOSS_CLOSE, HF_LOSS_HOLD, HF_LOSS_PROLOGUE };
 enum hf_beat_mode { HF_BEAT_EDGE, HF_BEAT_PASS };
 enum hf_token_place {
     HF_TOKEN_QUERY = 1,
@@ -117,6 +119,19 @@ struct hf_route_config {
         uint64_t padding; /* "fallback.padding": 2KiB */
         hf_time max_age;  /* "fallback.max_age": 10m */
     } fallback;
+    enum hf_loss on_backend_loss; /* "on_backend_loss": close | hold | prologue */
+    struct {
+        hf_time time;        /* "hold.time": 60s */
+        uint64_t bytes;      /* "hold.bytes": 1MiB of waiting messages for each client */
+        hf_time backoff_max; /* "hold.backoff_max": 2s */
+    } hold;
+    struct {
+        struct hf_string_list match; /* "prologue.match": beginnings of text messages */
+        uint32_t max;                /* "prologue.max": 16 messages */
+        uint64_t bytes;              /* "prologue.bytes": 16KiB */
+        uint32_t drop_replies;       /* "prologue.drop_replies": 0 */
+        hf_time wait;                /* "prologue.wait": 5s */
+    } prologue;
 
     struct hf_route_auth {
         enum hf_auth_kind kind; /* "auth": none | jwt | callout */

@@ -177,6 +177,18 @@ static void check_app_heartbeat(struct hf_config_build *b, const struct hf_confi
     }
 }
 
+static void check_prologue(struct hf_config_build *b, const struct hf_config_route_build *r)
+{
+    const struct hf_route_config *route = &r->route;
+    if (route->on_backend_loss == HF_LOSS_PROLOGUE && route->prologue.match.count == 0 &&
+        !is_broken(r, "prologue.match")) {
+        hf_config_problem(
+            b, where_of(r, "on_backend_loss"), "on_backend_loss",
+            "prologue needs to know which messages that are; write prologue.match, or "
+            "hold");
+    }
+}
+
 /* Against the routes in front of it in the file. */
 static void check_route_is_new(struct hf_config_build *b, const struct hf_config_route_build *r)
 {
@@ -213,6 +225,7 @@ static void check_route(struct hf_config_build *b, const struct hf_config_route_
     check_auth(b, r);
     check_limits(b, r);
     check_app_heartbeat(b, r);
+    check_prologue(b, r);
 }
 
 void hf_config_check(struct hf_config_build *b)

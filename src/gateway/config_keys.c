@@ -21,6 +21,7 @@
 #define SECONDS(n) MS((n)*1000)
 #define HOURS(n) SECONDS((n)*3600)
 #define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
 
 static const struct hf_config_word levels[] = {{"debug", HF_LOG_DEBUG},
@@ -35,6 +36,8 @@ static const struct hf_config_word missing_origins[] = {
     {"allow", HF_ORIGIN_ALLOW}, {"refuse", HF_ORIGIN_REFUSE}, {NULL, 0}};
 static const struct hf_config_word beat_modes[] = {
     {"edge", HF_BEAT_EDGE}, {"pass", HF_BEAT_PASS}, {NULL, 0}};
+static const struct hf_config_word losses[] = {
+    {"close", HF_LOSS_CLOSE}, {"hold", HF_LOSS_HOLD}, {"prologue", HF_LOSS_PROLOGUE}, {NULL, 0}};
 static const struct hf_config_word auths[] = {
     {"none", HF_AUTH_NONE}, {"jwt", HF_AUTH_JWT}, {"callout", HF_AUTH_CALLOUT}, {NULL, 0}};
 static const struct hf_config_word places[] = {{"query", HF_TOKEN_QUERY},
@@ -216,6 +219,37 @@ const struct hf_config_key hf_config_keys[] = {
         RANGE(0, KIB(64))),
     KEY("fallback.max_age", DURATION, INHERITED(fallback.max_age), "10m",
         "how long a browser may remember that an origin is allowed", RANGE(0, HOURS(24))),
+    KEY("on_backend_loss", WORD, INHERITED(on_backend_loss), "close",
+        "close: a client whose backend is lost is closed with 1012; hold: it is kept while another "
+        "backend connection is made, and its messages wait; prologue: hold, and its first messages "
+        "that match are sent again first. With hold and prologue permessage-deflate is not offered "
+        "to the backend",
+        .words = losses),
+    KEY("hold.time", DURATION, INHERITED(hold.time), "60s",
+        "how long a client is held without a backend; then it is closed with 1012",
+        RANGE(MS(10), HOURS(24))),
+    KEY("hold.bytes", SIZE, INHERITED(hold.bytes), "1MiB",
+        "what a held client's waiting messages may take; then it is no longer read",
+        RANGE(KIB(1), GIB(1))),
+    KEY("hold.backoff_max", DURATION, INHERITED(hold.backoff_max), "2s",
+        "the longest wait between two attempts to connect while clients are held; the first comes "
+        "within 100ms, each wait is drawn at random",
+        RANGE(MS(10), HOURS(1))),
+    KEY("prologue.match", TEXTS, INHERITED(prologue.match), "",
+        "beginnings of the text messages of a client that belong to its prologue: those that "
+        "subscribe or authenticate",
+        .max = 64, .valid = hf_config_prologue_is_valid,
+        .allowed = "1 to 1024 bytes of text each; JSON stands in single quotes"),
+    KEY("prologue.max", COUNT, INHERITED(prologue.max), "16",
+        "the first so many messages that match are the prologue", RANGE(1, 1000)),
+    KEY("prologue.bytes", SIZE, INHERITED(prologue.bytes), "16KiB",
+        "a message with which the prologue would be larger is not part of it", RANGE(1, MIB(16))),
+    KEY("prologue.drop_replies", COUNT, INHERITED(prologue.drop_replies), "0",
+        "so many messages with which the backend answers a prologue are not passed on",
+        RANGE(0, 1000)),
+    KEY("prologue.wait", DURATION, INHERITED(prologue.wait), "5s",
+        "how long those answers are waited for before the client's messages go on",
+        RANGE(MS(1), HOURS(1))),
     KEY("auth", WORD, INHERITED(auth.kind), "none",
         "who is let in: anyone, who holds a JSON Web Token, or who the application says",
         .words = auths),

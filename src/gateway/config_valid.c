@@ -78,6 +78,11 @@ bool hf_config_http_token_is_valid(struct hf_slice text)
     return text.len > 0;
 }
 
+bool hf_config_prologue_is_valid(struct hf_slice text)
+{
+    return text.len > 0 && text.len <= 1024;
+}
+
 bool hf_config_http_url_is_valid(struct hf_slice text)
 {
     struct hf_url url;

@@ -17,6 +17,8 @@ bool hf_config_name_is_valid(struct hf_slice text);
 bool hf_config_dns_name_is_valid(struct hf_slice text);
 /* RFC 9110 5.6.2 token: names of headers, cookies and subprotocols. */
 bool hf_config_http_token_is_valid(struct hf_slice text);
+/* 1 to 1024 bytes. */
+bool hf_config_prologue_is_valid(struct hf_slice text);
 /* http or https. */
 bool hf_config_http_url_is_valid(struct hf_slice text);
 

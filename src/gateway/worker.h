@@ -43,20 +43,31 @@ struct hf_worker;
         row(handshakes_refused, "Handshakes refused by the gateway or the backend") row(           \
             messages_client, "Whole messages from clients") row(messages_backend,                  \
                                                                 "Whole messages from backends")    \
-            row(bytes_client, "Bytes of frames from clients") row(bytes_backend,                   \
-                                                                  "Bytes of frames from backends") \
-                row(pings_sent_client, "Pings the gateway sent to clients")                        \
-                    row(pings_sent_backend, "Pings the gateway sent to backends") row(             \
-                        pings_answered_client, "Pings of clients the gateway answered")            \
-                        row(pings_answered_backend, "Pings of backends the gateway answered") row( \
-                            beats_answered, "Application heartbeats answered at the edge")         \
-                            row(messages_delayed, "Messages held back by a rate limit") row(       \
-                                limit_dry_run, "Times a limit would have acted but for dry_run")   \
-                                row(upstream_connects, "Connections opened to backends")           \
-                                    row(upstream_connect_failures,                                 \
-                                        "Failed attempts to connect to a backend")                 \
-                                        row(accept_exhausted,                                      \
-                                            "Times accepting rested for want of descriptors")
+            row(bytes_client, "Bytes of frames from clients") row(                                 \
+                bytes_backend,                                                                     \
+                "Bytes of frames from backends") row(pings_sent_client,                            \
+                                                     "Pings the gateway sent to clients")          \
+                row(pings_sent_backend, "Pings the gateway sent to backends") row(                 \
+                    pings_answered_client, "Pings of clients the gateway answered")                \
+                    row(pings_answered_backend, "Pings of backends the gateway answered") row(     \
+                        beats_answered, "Application heartbeats answered at the edge")             \
+                        row(messages_delayed, "Messages held back by a rate limit") row(           \
+                            limit_dry_run, "Times a limit would have acted but for dry_run")       \
+                            row(upstream_connects, "Connections opened to backends") row(          \
+                                upstream_connect_failures,                                         \
+                                "Failed attempts to connect to a backend")                         \
+                                row(backend_holds,                                                 \
+                                    "Times a client was held because its backend was lost")        \
+                                    row(backend_holds_replaced, "Holds that another backend "      \
+                                                                "connection ended") row(           \
+                                        backend_holds_failed,                                      \
+                                        "Holds that ended without one: by time, or by a refusal")  \
+                                        row(backend_holds_left, "Holds that the client's leaving " \
+                                                                "or the gateway ended") row(       \
+                                            backend_hold_ms, "Milliseconds that clients were "     \
+                                                             "held, over all holds that ended")    \
+                                            row(accept_exhausted,                                  \
+                                                "Times accepting rested for want of descriptors")
 
 enum hf_counter {
 #define HF_COUNTER_ENUM(name, help) HF_COUNT_##name,

@@ -38,6 +38,8 @@ static void every_promised_cause_has_a_row(void **state)
         "backend_stuck",
         "client_protocol",
         "backend_protocol",
+        "hold_expired",
+        "backend_gone",
         "message_too_big",
         "frame_too_big",
         "bad_utf8",
