@@ -23,6 +23,7 @@ struct hf_journal_block {
     bool own;       /* made for one large record */
     uint8_t data[];
 };
+#define BLOCK_HEAD offsetof(struct hf_journal_block, data)
 
 void hf_journal_init(struct hf_journal *j, uint64_t count)
 {
@@ -33,7 +34,7 @@ static void free_first(struct hf_journal *j, const struct hf_allocator *alloc)
 {
     struct hf_journal_block *block = j->first;
     j->first = block->next;
-    j->bytes -= sizeof(*block) + block->cap;
+    j->bytes -= BLOCK_HEAD + block->cap;
     hf_release(alloc, block);
 }
 
@@ -51,11 +52,11 @@ static struct hf_journal_block *add_block(struct hf_journal *j, const struct hf_
     const bool own = record >= RECORD_LARGE;
     size_t size = BLOCK_MIN;
     if (own) {
-        size = sizeof(struct hf_journal_block) + record;
+        size = BLOCK_HEAD + record;
     } else if (j->last != NULL && !j->last->own) {
-        size = 2 * (sizeof(struct hf_journal_block) + j->last->cap);
+        size = 2 * (BLOCK_HEAD + j->last->cap);
     }
-    while (size < sizeof(struct hf_journal_block) + record) {
+    while (size < BLOCK_HEAD + record) {
         size *= 2;
     }
     if (!own && size > BLOCK_MAX) {
@@ -65,7 +66,7 @@ static struct hf_journal_block *add_block(struct hf_journal *j, const struct hf_
     if (block == NULL) {
         return NULL;
     }
-    *block = (struct hf_journal_block){.cap = (uint32_t)(size - sizeof(*block)), .own = own};
+    *block = (struct hf_journal_block){.cap = (uint32_t)(size - BLOCK_HEAD), .own = own};
     if (j->first == NULL) {
         j->first = block;
     } else {

@@ -108,6 +108,27 @@ static void records_come_out_as_they_went_in_however_large(void **state)
     }
 }
 
+/* Two records that leave a few bytes of the first block, none, or too few: the sanitizer looks on.
+ */
+static void a_block_is_filled_to_its_last_byte_and_no_further(void **state)
+{
+    for (size_t len = 0; len < 240; len++) {
+        for (size_t both = 215; both < 240; both++) {
+            struct hf_journal_cursor at;
+            if (len > both) {
+                continue;
+            }
+            hf_journal_init(&j, 0);
+            add_ok(1, len);
+            add_ok(2, both - len);
+            hf_journal_seek(&j, &at, 0);
+            expect_next(&at, 1, len);
+            expect_next(&at, 2, both - len);
+            hf_journal_fini(&j, &ta.alloc);
+        }
+    }
+}
+
 static void a_record_is_made_of_its_parts(void **state)
 {
     const struct hf_slice parts[] = {
@@ -283,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY(an_empty_journal_owns_no_memory),
         STORY(records_come_out_as_they_went_in_however_large),
+        STORY(a_block_is_filled_to_its_last_byte_and_no_further),
         STORY(a_record_is_made_of_its_parts),
         STORY(counting_goes_on_from_where_it_was_told_to_start),
         STORY(many_small_records_cost_little_memory),
