@@ -717,7 +717,8 @@ export class Engine {
     }
     if (this.phase === 'closing' && (link.plain || code !== 1006 || !this.outbox.length)) {
       this.linkDown(link, code, reason, now, 'client_close', 'client');
-      if (code !== 1006) this.outbox.ack(this.outbox.cursor);
+      // Script sees no ack behind its own Close: the code says whether everything was taken (section 8).
+      if (code === (this.closeCode || 1005)) this.outbox.ack(this.outbox.cursor);
       return this.finish(code, reason, clean, 'client_close', 'client');
     }
     if (end && !(end.text.reason === 'superseded' && this.session.attempt > link.attempt)) {

@@ -58,10 +58,10 @@ class Player {
     return this.Socket.sockets[this.Socket.sockets.length - 1];
   }
 
-  async play(step) {
+  async play(step, next) {
     this.step = JSON.stringify(step);
     const kind = Object.keys(step).find((key) => key !== 'after');
-    if (kind === 'expect') return this.expect(step);
+    if (kind === 'expect') return this.expect(step, next);
     known(step, 'open', 'fail', 'receive', 'lost', 'app', 'wait', 'sleep');
     await this.quiet();
     const socket = this.newest();
@@ -91,7 +91,7 @@ class Player {
     assert.equal(this.ws.send(toData(what.send)), !what.refused, this.step);
   }
 
-  async expect(step) {
+  async expect(step, next) {
     known(step, 'expect', 'after');
     const queue = () => (step.expect.app ? this.app : this.wire(!!step.expect.close));
     if (step.after) {
@@ -106,8 +106,8 @@ class Player {
       assert.ok(this.clock.at - begun >= least - 1, `after ${this.clock.at - begun} ms came ${this.step}`);
     }
     await this.clock.settle();
-    if (this.closing && step.expect.app?.lost) {
-      // While closing, the browser-like interface says it with the close.
+    if (step.expect.app?.lost && (this.closing || next?.expect?.app?.close)) {
+      // When it is over, the browser-like interface says it with the close.
       this.lost = step.expect.app.lost;
       return;
     }
@@ -166,7 +166,7 @@ for (const item of vectors('sessions').cases) {
     try {
       const player = new Player(item, clock);
       await clock.settle();
-      for (const step of item.steps) await player.play(step);
+      for (const [i, step] of item.steps.entries()) await player.play(step, item.steps[i + 1]);
       player.step = 'the end';
       assert.equal(player.lost, undefined, 'a loss that was never told');
       await player.quiet();
