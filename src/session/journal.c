@@ -67,7 +67,7 @@ static struct hf_journal_block *add_block(struct hf_journal *j, const struct hf_
         return NULL;
     }
     *block = (struct hf_journal_block){.cap = (uint32_t)(size - BLOCK_HEAD), .own = own};
-    if (j->first == NULL) {
+    if (j->last == NULL) {
         j->first = block;
     } else {
         j->last->next = block;
