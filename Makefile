@@ -7,9 +7,12 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
 SOAK_MINUTES ?= 60
 SEEDS ?= 1:20000
+DROPS_CLIENTS ?= 2000
+DROPS_MINUTES ?= 3
+DROPS = tests/drops/drops-box tests/drops/drops-clients
 MESON_FLAGS ?= -Dbuildtype=release
 
-.PHONY: help build demo test bench fuzz swarm soak lint install clean deps
+.PHONY: help build demo test bench fuzz swarm soak drops herd lint install clean deps
 .DEFAULT_GOAL := build
 
 help: ## say what there is
@@ -49,6 +52,18 @@ soak: ## load a gateway for SOAK_MINUTES (60); nothing it holds may grow
 	@$(MAKE) --no-print-directory build
 	@ninja -C $(BUILD) bench/bench-load bench/bench-backend
 	@tests/soak/run --minutes $(SOAK_MINUTES) --build $(BUILD)
+
+drops: ## cut the connections of DROPS_CLIENTS (2000) sessions for DROPS_MINUTES (3), before Daphne and before Uvicorn
+	@tools/install-deps build test
+	@$(MAKE) --no-print-directory build
+	@ninja -C $(BUILD) $(DROPS)
+	@tests/drops/run --clients $(DROPS_CLIENTS) --minutes $(DROPS_MINUTES)
+
+herd: ## cut 9,000 sessions at one instant, and say how they come back
+	@tools/install-deps build test
+	@$(MAKE) --no-print-directory build
+	@ninja -C $(BUILD) $(DROPS) bench/bench-backend
+	@tests/drops/herd
 
 lint: build ## clang-format, clang-tidy and tools/tidy
 	@tools/install-deps lint
