@@ -287,6 +287,9 @@ static bool check_extensions(struct hf_opening *o)
     if (check == HF_EXTENSION_SYNTAX) {
         return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Sec-WebSocket-Extensions cannot be parsed");
     }
+    if (o->identity->route->config->on_backend_loss != HF_LOSS_CLOSE) {
+        hf_buffer_clear(&o->offers); /* another backend could not inflate what the lost one began */
+    }
     return true;
 }
 

@@ -2,8 +2,6 @@
 /* A redial: see redial.h. */
 #include "gateway/redial.h"
 
-#include "policy/backoff.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,7 +14,6 @@ struct hf_redial {
     void *owner;
     struct hf_timer next; /* the next dial */
     struct hf_timer over; /* hold.time */
-    struct hf_backoff backoff;
     struct hf_dial *dial; /* NULL between two */
     hf_time started;
     uint32_t attempts;
@@ -75,6 +72,7 @@ static void free_redial(struct hf_redial *d)
 static void replaced(struct hf_redial *d, struct hf_stream *stream)
 {
     const struct hf_redial_result result = {.stream = stream, .attempts = d->attempts, .why = ""};
+    d->how.pace->replaced = d->worker->loop->now;
     count_end(d, HF_COUNT_backend_holds_replaced);
     log_end(d, "replaced", "");
     d->done(d->owner, &result);
@@ -103,7 +101,7 @@ static void wait_for_next(struct hf_redial *d)
         .factor_percent = 200,
         .cap = d->how.identity->route->config->hold.backoff_max,
     };
-    hf_time wait = hf_backoff_next(&d->backoff, &rules, &d->worker->random);
+    hf_time wait = hf_backoff_next(&d->how.pace->backoff, &rules, &d->worker->random);
     hf_timer_set(d->worker->loop, &d->next, d->worker->loop->now + wait);
 }
 
@@ -173,7 +171,9 @@ static void fire_over(struct hf_timer *timer, hf_time now)
     struct hf_redial *d = HF_CONTAINER(timer, struct hf_redial, over);
     char why[240];
     (void)snprintf(why, sizeof(why), "no backend in time: %s",
-                   d->why[0] != '\0' ? d->why : "it did not answer");
+                   d->why[0] != '\0'            ? d->why
+                   : d->how.pace->replaced != 0 ? "each new connection was lost again"
+                                                : "it did not answer");
     gone(d, HF_CAUSE_HOLD_EXPIRED, 0, why);
 }
 
@@ -192,10 +192,14 @@ enum hf_status hf_redial_start(struct hf_worker *worker, const struct hf_redial_
     d->done = done;
     d->owner = owner;
     d->started = worker->loop->now;
-    hf_backoff_init(&d->backoff);
+    if (how->pace->replaced == 0 || d->started - how->pace->replaced >= HF_REDIAL_STABLE) {
+        hf_backoff_init(&how->pace->backoff);
+        how->pace->began = d->started;
+    }
     hf_timer_init(&d->next, fire_next);
     hf_timer_init(&d->over, fire_over);
-    hf_timer_set(worker->loop, &d->over, d->started + how->identity->route->config->hold.time);
+    hf_timer_set(worker->loop, &d->over,
+                 how->pace->began + how->identity->route->config->hold.time);
     wait_for_next(d);
     hf_count(worker, HF_COUNT_backend_holds, 1);
     log_begin(d);

@@ -11,13 +11,27 @@
 #define HF_GATEWAY_REDIAL_H
 
 #include "gateway/dial.h"
+#include "policy/backoff.h"
 
+/* A connection that was lost within this time was no success: waits and hold.time go on as if it
+ * had not been there. */
+#define HF_REDIAL_STABLE HF_SECONDS(5)
+
+/* What the redials of one client share; zeroed to start. */
+struct hf_redial_pace {
+    struct hf_backoff backoff;
+    hf_time began;    /* the loss from which hold.time runs */
+    hf_time replaced; /* when the last redial succeeded; 0: never */
+};
+
+/* All of it is borrowed until the report or the cancel. */
 struct hf_redial_how {
-    struct hf_identity *identity;       /* both are borrowed until the report or the cancel; */
+    struct hf_identity *identity;
     const struct hf_petition *petition; /* a newer token may be set meanwhile */
-    struct hf_slice protocol;           /* that the lost one had chosen; empty: none; borrowed */
-    bool deflate;                       /* that it had agreed to */
-    enum hf_cause lost;                 /* how it was lost: for the log */
+    struct hf_redial_pace *pace;
+    struct hf_slice protocol; /* that the lost one had chosen; empty: none */
+    bool deflate;             /* that it had agreed to */
+    enum hf_cause lost;       /* how it was lost: for the log */
 };
 
 struct hf_redial_result {

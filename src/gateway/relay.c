@@ -94,7 +94,7 @@ static void next_mask(struct hf_worker *worker, uint8_t mask[4])
     memcpy(mask, &key, 4);
 }
 
-static size_t build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode,
+size_t hf_leg_build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode,
                           struct hf_slice payload, uint8_t *frame)
 {
     uint8_t mask[4];
@@ -114,7 +114,7 @@ static size_t build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t o
 bool hf_leg_control(struct hf_relay *r, struct hf_leg *to, uint8_t opcode, struct hf_slice payload)
 {
     uint8_t frame[HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX];
-    return put_frame(r, to, frame, build_frame(r, to, opcode, payload, frame));
+    return put_frame(r, to, frame, hf_leg_build_frame(r, to, opcode, payload, frame));
 }
 
 /* Answers of application heartbeats go between messages, not only between frames. */
@@ -127,7 +127,8 @@ static void send_answers(struct hf_relay *r)
         uint8_t frame[HF_FRAME_HEAD_MAX + 1024];
         HF_ASSERT(text.len <= 1024);
         r->answers_due--;
-        if (!put_frame(r, &r->client, frame, build_frame(r, &r->client, HF_OP_TEXT, text, frame))) {
+        size_t len = hf_leg_build_frame(r, &r->client, HF_OP_TEXT, text, frame);
+        if (!put_frame(r, &r->client, frame, len)) {
             hf_relay_end(r, HF_CAUSE_OUT_OF_RESOURCES);
             return;
         }
@@ -334,7 +335,8 @@ struct pass {
     struct hf_slice in;
     size_t done;
     size_t pos;
-    bool full; /* the other leg took no more */
+    bool full;  /* the other leg took no more */
+    bool holds; /* from the client, on a route that holds */
 };
 
 /* Sends what is checked. True when the other leg took all of it. */
@@ -345,14 +347,17 @@ static bool forward(struct pass *p)
         return true;
     }
     size_t want = p->pos - p->done;
-    size_t sent = hf_leg_send(p->r, p->to, hf_slice(p->in.ptr + p->done, want));
+    struct hf_slice bytes = hf_slice(p->in.ptr + p->done, want);
+    size_t sent = p->holds ? hf_held_forward(p->r, bytes) : hf_leg_send(p->r, p->to, bytes);
     p->done += sent;
     if (sent == want) {
         p->from->ahead = 0;
         return true;
     }
     p->full = true;
-    mark_blocked(p->r, p->to);
+    if (!p->holds || !hf_held_is_active(p->r)) {
+        mark_blocked(p->r, p->to);
+    }
     hf_leg_hold(p->r, p->from, HF_HOLD_OTHER);
     return false;
 }
@@ -457,6 +462,20 @@ static enum hf_cause fault_cause(const struct hf_leg *leg, const struct hf_flow_
     }
 }
 
+/* An answer to a prologue is not for the client. False when the pass must stop. */
+static bool drop_answer(struct pass *p, const struct hf_flow_step *step,
+                        const struct hf_flow *before)
+{
+    if (!forward(p)) {
+        p->from->in = *before;
+        return false;
+    }
+    p->pos += step->size;
+    p->done = p->pos;
+    hf_held_dropped(p->r, step);
+    return p->r->open;
+}
+
 /* One step of the pass; false when it must stop (no more bytes, no more room, or the relay has
  * ended). */
 static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
@@ -487,6 +506,13 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
                 return answer_beat(p, step.size);
             }
         }
+        if (__builtin_expect(r->held != NULL, 0)) {
+            if (p->holds) {
+                hf_held_collect(r, &step, hf_slice_first(rest, step.size), before.left == 0);
+            } else if (hf_held_drops(r, &step)) {
+                return drop_answer(p, &step, &before);
+            }
+        }
         p->pos += step.size;
         if (step.ends) {
             count_message(p);
@@ -506,10 +532,13 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
         }
         /* What has waited for this place goes before what the frame brings about. */
         flush_at_boundary(p);
+        if (p->holds && step.head.opcode == HF_OP_CLOSE && !hf_held_may_close(r)) {
+            return false;
+        }
         p->pos += step.size;
         p->done = p->pos;
         take_control(r, from, rest, &step);
-        return r->open && from->hold == 0;
+        return r->open && from->hold == 0 && from->stream != NULL;
     case HF_FLOW_FAULT:
     default:
         from->in = before; /* nothing of what is at fault goes out */
@@ -523,7 +552,13 @@ static bool pass_step(struct pass *p, const struct hf_flow_rules *rules)
 static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to,
                    const struct hf_flow_rules *rules, struct hf_slice in)
 {
-    struct pass p = {.r = r, .from = from, .to = to, .in = in, .done = 0, .pos = from->ahead};
+    struct pass p = {.r = r,
+                     .from = from,
+                     .to = to,
+                     .in = in,
+                     .done = 0,
+                     .pos = from->ahead,
+                     .holds = from->is_client && r->held != NULL};
     hf_heartbeat_heard(&from->beat, hf_relay_now(r));
     if (__builtin_expect(!r->open, 0)) {
         return hf_relay_closing_bytes(r, from, in);
@@ -538,6 +573,9 @@ static size_t take(struct hf_relay *r, struct hf_leg *from, struct hf_leg *to,
     }
     if (r->open && !p.full) {
         (void)forward(&p);
+    }
+    if (from->stream == NULL && r->open) {
+        return in.len; /* the backend closed, and the client is held */
     }
     from->ahead = (uint32_t)(p.pos - p.done);
     from->left = (uint32_t)(in.len - p.done);
@@ -575,7 +613,9 @@ static void writable(struct hf_relay *r, struct hf_leg *leg)
     if (leg->pending != NULL || (leg->is_client && r->answers_due > 0)) {
         (void)hf_leg_flush(r, leg);
     }
-    if (!leg->blocked) {
+    if (!leg->is_client && hf_held_is_active(r)) {
+        hf_held_flush(r);
+    } else if (!leg->blocked) {
         hf_leg_unhold(r, hf_leg_other(r, leg), HF_HOLD_OTHER);
     }
 }
@@ -630,9 +670,26 @@ static void init_leg(struct hf_leg *leg, struct hf_stream *stream, bool is_clien
     hf_heartbeat_init(&leg->beat, beat, &worker->random, worker->loop->now);
 }
 
+void hf_relay_attach_backend(struct hf_relay *r, struct hf_stream *stream)
+{
+    init_leg(&r->backend, stream, false, &r->route->backend_beat, r->worker);
+    hf_stream_handle(stream, &backend_handler, r);
+    /* What it has already sent is offered again, to the relay. */
+    hf_stream_pause(stream);
+    hf_stream_resume(stream);
+}
+
+void hf_relay_detach_backend(struct hf_relay *r)
+{
+    struct hf_leg *b = &r->backend;
+    struct hf_leg as_new = {.messages = b->messages, .bytes = b->bytes, .beat = b->beat};
+    free(b->pending);
+    *b = as_new;
+}
+
 enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
                              struct hf_stream *backend, struct hf_identity *identity,
-                             const struct hf_deflate *deflate)
+                             const struct hf_deflate *deflate, struct hf_held *held)
 {
     struct hf_relay *r = hf_pool_take(&worker->relay_pool);
     if (r == NULL) {
@@ -641,11 +698,12 @@ enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
     r->worker = worker;
     r->route = identity->route;
     r->identity = identity;
+    r->held = held;
     r->opened = worker->loop->now;
     r->open = true;
     r->deflate = deflate->agreed;
     init_leg(&r->client, client, true, &r->route->client_beat, worker);
-    init_leg(&r->backend, backend, false, &r->route->backend_beat, worker);
+    hf_relay_attach_backend(r, backend);
     hf_rate_init(&r->messages);
     hf_timer_init(&r->timer, hf_relay_fire);
     hf_list_init(&r->node);
@@ -654,12 +712,8 @@ enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
     atomic_fetch_add_explicit(&worker->open_now, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&r->route->state->open, 1, memory_order_relaxed);
     hf_stream_handle(client, &client_handler, r);
-    hf_stream_handle(backend, &backend_handler, r);
-    /* What either side has already sent is offered again, to the relay. */
     hf_stream_pause(client);
     hf_stream_resume(client);
-    hf_stream_pause(backend);
-    hf_stream_resume(backend);
     if (worker->draining) {
         hf_relay_drain(r, worker->loop->now);
     }

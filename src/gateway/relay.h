@@ -9,6 +9,7 @@
 #ifndef HF_GATEWAY_RELAY_H
 #define HF_GATEWAY_RELAY_H
 
+#include "gateway/held.h"
 #include "gateway/worker.h"
 
 #define HF_CLOSE_WAIT HF_SECONDS(2)
@@ -76,6 +77,8 @@ struct hf_leg {
                           since */
     bool skipping : 1; /* it ended: its frames are read for a Close alone and go nowhere */
     bool is_client : 1;
+    bool parted : 1;  /* what comes from it does not go to the other leg now */
+    bool backlog : 1; /* what came from it waits, and the other leg has perhaps a frame half */
 };
 
 struct hf_relay {
@@ -84,6 +87,7 @@ struct hf_relay {
     struct hf_worker *worker;
     struct hf_route *route;
     struct hf_identity *identity; /* owned */
+    struct hf_held *held;         /* owned; NULL on a route that closes when the backend is lost */
     struct hf_list node;          /* worker->relays while open, worker->closing behind it */
     struct hf_timer timer;
     hf_time opened;
@@ -100,11 +104,11 @@ struct hf_relay {
     bool dry_said : 1;  /* the log says already that a dry run let a message pass */
 };
 
-/* Takes over both streams, which are open, and the identity. On HF_NO_MEMORY they are still the
- * caller's, untouched, and so is the ending record. */
+/* Takes over both streams, which are open, the identity and what it holds with (NULL: it does not).
+ * On HF_NO_MEMORY they are still the caller's, untouched, and so is the ending record. */
 HF_MUST_USE enum hf_status hf_relay_open(struct hf_worker *worker, struct hf_stream *client,
                                          struct hf_stream *backend, struct hf_identity *identity,
-                                         const struct hf_deflate *deflate);
+                                         const struct hf_deflate *deflate, struct hf_held *held);
 /* Ends it for a reason of the gateway: record, Close to both legs. Does nothing when it has ended.
  */
 void hf_relay_end(struct hf_relay *relay, enum hf_cause cause);
@@ -113,7 +117,7 @@ void hf_relay_drain(struct hf_relay *relay, hf_time when);
 /* Ends and frees it at once; what was sent is left to the kernel. */
 void hf_relay_kill(struct hf_relay *relay, enum hf_cause cause);
 
-/* ---- between relay.c, relay_end.c and relay_time.c
+/* ---- between relay.c, relay_end.c, relay_time.c and held.c
  * ------------------------------------------------ */
 
 static inline struct hf_leg *hf_leg_other(struct hf_relay *r, struct hf_leg *leg)
@@ -127,7 +131,8 @@ static inline hf_time hf_relay_now(const struct hf_relay *r)
 /* Our own frame may go to `to` now: no frame of the other leg is half sent to it. */
 static inline bool hf_leg_at_boundary(const struct hf_leg *from)
 {
-    return from->skipping || (from->ahead == 0 && from->in.left == 0);
+    return from->skipping || from->parted ||
+           (!from->backlog && from->ahead == 0 && from->in.left == 0);
 }
 /* Sends to an open stream and keeps the books; returns the bytes taken. */
 static inline size_t hf_leg_send(struct hf_relay *r, struct hf_leg *to, struct hf_slice bytes)
@@ -142,6 +147,14 @@ void hf_leg_hold(struct hf_relay *r, struct hf_leg *leg, enum hf_hold why);
 void hf_leg_unhold(struct hf_relay *r, struct hf_leg *leg, enum hf_hold why);
 /* Puts a control frame in: at once when it may and fits, else it waits. False on no memory. */
 bool hf_leg_control(struct hf_relay *r, struct hf_leg *to, uint8_t opcode, struct hf_slice payload);
+/* A frame of the gateway's for the leg, masked when it goes to the backend; returns its bytes. */
+size_t hf_leg_build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode,
+                          struct hf_slice payload, uint8_t *frame);
+/* The backend's leg has no stream any more (it was closed), and is as new. */
+void hf_relay_detach_backend(struct hf_relay *r);
+void hf_relay_attach_backend(struct hf_relay *r, struct hf_stream *stream);
+/* The lost backend got no successor: record, and Close to the client. */
+void hf_relay_not_replaced(struct hf_relay *r, enum hf_cause cause, const char *why);
 /* Sends what waits, if it may. True when nothing waits any more. */
 bool hf_leg_flush(struct hf_relay *r, struct hf_leg *to);
 /* The other side of the hot path: input of a relay that has ended. Returns the bytes taken. */

@@ -91,22 +91,6 @@ static void record(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause,
     hf_ledger_record(r->worker, r->identity, &e);
 }
 
-/* The record is made: from here on the relay only finishes its legs. */
-static void begin_closing(struct hf_relay *r)
-{
-    r->open = false;
-    hf_list_remove(&r->node);
-    hf_list_append(&r->worker->closing, &r->node);
-    atomic_fetch_sub_explicit(&r->worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&r->route->state->open, 1, memory_order_relaxed);
-    hf_identity_leave(r->identity, r->worker);
-    hf_timer_set(r->worker->loop, &r->timer, hf_relay_now(r) + HF_CLOSE_WAIT);
-    /* Both are read again, for their Close; a leg that cannot be forwarded is held again at once.
-     */
-    hf_leg_unhold(r, &r->client, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
-    hf_leg_unhold(r, &r->backend, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
-}
-
 /* ---- finishing a leg
  * ------------------------------------------------------------------------------ */
 
@@ -152,6 +136,25 @@ static void abort_leg(struct hf_relay *r, struct hf_leg *leg)
     leg->out_state = HF_OUT_SHUT;
     drop_pending(leg);
     free_when_done(r);
+}
+
+/* The record is made: from here on the relay only finishes its legs. */
+static void begin_closing(struct hf_relay *r)
+{
+    r->open = false;
+    if (r->held != NULL && hf_held_stop(r)) {
+        abort_leg(r, &r->backend); /* it has half a frame of the backlog: nothing can follow that */
+    }
+    hf_list_remove(&r->node);
+    hf_list_append(&r->worker->closing, &r->node);
+    atomic_fetch_sub_explicit(&r->worker->open_now, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&r->route->state->open, 1, memory_order_relaxed);
+    hf_identity_leave(r->identity, r->worker);
+    hf_timer_set(r->worker->loop, &r->timer, hf_relay_now(r) + HF_CLOSE_WAIT);
+    /* Both are read again, for their Close; a leg that cannot be forwarded is held again at once.
+     */
+    hf_leg_unhold(r, &r->client, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
+    hf_leg_unhold(r, &r->backend, HF_HOLD_OTHER | HF_HOLD_OWN | HF_HOLD_RATE);
 }
 
 /* RFC 6455 7.1.1: the server ends TCP first, at once. While more than our Close is under way to the
@@ -234,10 +237,20 @@ static void tell_other(struct hf_relay *r, struct hf_leg *lost, const char *why)
 /* ---- the first event
  * ------------------------------------------------------------------------------ */
 
+/* A backend that closes with one of these comes back; any other code is its application's word. */
+static bool is_loss(uint16_t code)
+{
+    return code == HF_CLOSE_GOING_AWAY || code == HF_CLOSE_INTERNAL || code == HF_CLOSE_RESTART ||
+           code == HF_CLOSE_TRY_AGAIN;
+}
+
 void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code,
                           struct hf_slice reason)
 {
     struct hf_leg *other = hf_leg_other(r, from);
+    if (!from->is_client && is_loss(code) && hf_held_begin(r, HF_CAUSE_BACKEND_CLOSE, code)) {
+        return;
+    }
     from->in_state = HF_IN_CLOSED;
     record(r, from, from->is_client ? HF_CAUSE_CLIENT_CLOSE : HF_CAUSE_BACKEND_CLOSE,
            (struct closing_codes){code, code, code}, reason, 0);
@@ -269,6 +282,9 @@ static enum hf_cause gone_cause(const struct hf_leg *leg, const struct hf_end *e
 void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf_end *end)
 {
     uint16_t out = from->is_client ? HF_CLOSE_GOING_AWAY : HF_CLOSE_RESTART;
+    if (!from->is_client && hf_held_begin(r, gone_cause(from, end), 0)) {
+        return;
+    }
     from->in_state = HF_IN_DEAD;
     record(r, from, gone_cause(from, end),
            (struct closing_codes){from->is_client ? HF_CLOSE_ABNORMAL : out, 0, out},
@@ -277,6 +293,16 @@ void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf
     begin_closing(r);
     tell_other(r, from, from->is_client ? "client lost" : "backend lost");
     finish_leg(r, from);
+}
+
+void hf_relay_not_replaced(struct hf_relay *r, enum hf_cause cause, const char *why)
+{
+    r->backend.in_state = HF_IN_DEAD;
+    record(r, &r->backend, cause, (struct closing_codes){HF_CLOSE_RESTART, 0, HF_CLOSE_RESTART},
+           hf_slice_of(why), 0);
+    r->one_sided = true;
+    begin_closing(r);
+    tell_other(r, &r->backend, "backend lost");
 }
 
 void hf_relay_fault(struct hf_relay *r, struct hf_leg *at, enum hf_cause cause, uint16_t code,
@@ -310,6 +336,9 @@ void hf_relay_end(struct hf_relay *r, enum hf_cause cause)
     struct goodbye bye = goodbye_of(cause);
     struct hf_leg *lost = lost_leg(r, cause);
     bool stuck = cause == HF_CAUSE_CLIENT_STUCK || cause == HF_CAUSE_BACKEND_STUCK;
+    if (lost == &r->backend && hf_held_begin(r, cause, 0)) {
+        return;
+    }
     uint16_t code = lost == &r->client ? HF_CLOSE_ABNORMAL : bye.client;
     if (lost != NULL) {
         lost->in_state = HF_IN_DEAD;
@@ -440,6 +469,7 @@ void hf_relay_free(struct hf_relay *r)
     let_go(&r->backend);
     drop_pending(&r->client);
     drop_pending(&r->backend);
+    hf_held_free(r->held);
     hf_identity_free(r->identity, r->worker);
     hf_pool_put(&r->worker->relay_pool, r);
 }

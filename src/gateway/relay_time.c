@@ -44,6 +44,9 @@ static hf_time earlier(hf_time a, hf_time b)
 static hf_time leg_deadline(const struct hf_relay *r, const struct hf_leg *leg)
 {
     hf_time now = hf_relay_now(r);
+    if (leg->stream == NULL) {
+        return HF_NEVER; /* the backend of a client that is held */
+    }
     hf_time when = hf_heartbeat_deadline(&leg->beat, beat_rules(r, leg), now);
     if (leg->hold != 0) {
         when = earlier(when, now + HELD_LOOK);
@@ -72,6 +75,9 @@ void hf_relay_schedule(struct hf_relay *r)
     }
     hf_time now = hf_relay_now(r);
     hf_time when = earlier(leg_deadline(r, &r->client), leg_deadline(r, &r->backend));
+    if (r->held != NULL) {
+        when = earlier(when, hf_held_deadline(r));
+    }
     if (r->draining) {
         int32_t left = until(r, r->drain_ms);
         when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
@@ -163,6 +169,9 @@ static void send_ping(struct hf_relay *r, struct hf_leg *leg)
 static void tick_heartbeat(struct hf_relay *r, struct hf_leg *leg)
 {
     hf_time now = hf_relay_now(r);
+    if (leg->stream == NULL) {
+        return;
+    }
     switch (hf_heartbeat_tick(&leg->beat, beat_rules(r, leg), &r->worker->random, now)) {
     case HF_HEARTBEAT_PING:
         send_ping(r, leg);
@@ -228,6 +237,9 @@ static void tick_open(struct hf_relay *r)
     tick_hold(r, &r->backend);
     look_at_held(r, &r->client);
     look_at_held(r, &r->backend);
+    if (r->open && r->held != NULL) {
+        hf_held_tick(r);
+    }
     tick_stuck(r, &r->client);
     tick_stuck(r, &r->backend);
     if (r->open) {

@@ -37,18 +37,35 @@ static void log_open(struct hf_opening *o)
     hf_log_end(&line);
 }
 
+/* NULL where the route does not hold, and on no memory. */
+static struct hf_held *make_held(struct hf_opening *o, const struct hf_dial_result *result)
+{
+    return o->identity->route->config->on_backend_loss == HF_LOSS_CLOSE
+               ? NULL
+               : hf_held_new(&o->petition, result->protocol);
+}
+
 static void open_relay(struct hf_opening *o, const struct hf_dial_result *result)
 {
+    bool holds = o->identity->route->config->on_backend_loss != HF_LOSS_CLOSE;
+    struct hf_held *held = make_held(o, result);
+    if (holds && held == NULL) {
+        hf_stream_abort(result->stream);
+        hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
+        return;
+    }
     size_t sent = hf_stream_send(o->client, result->answer_head);
     if (sent < result->answer_head.len) {
         /* A new socket takes a head; one that does not is a dead one. */
         hf_stream_abort(result->stream);
+        hf_held_free(held);
         hf_opening_abandon(o, HF_CAUSE_CLIENT_GONE, "the client takes no bytes", 0);
         return;
     }
-    if (hf_relay_open(o->worker, o->client, result->stream, o->identity, &result->deflate) !=
+    if (hf_relay_open(o->worker, o->client, result->stream, o->identity, &result->deflate, held) !=
         HF_OK) {
         hf_stream_abort(result->stream);
+        hf_held_free(held);
         hf_opening_abandon(o, HF_CAUSE_OUT_OF_RESOURCES, "out of memory", 0);
         return;
     }

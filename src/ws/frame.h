@@ -38,6 +38,7 @@ enum hf_close_code {
     HF_CLOSE_TOO_BIG = 1009,
     HF_CLOSE_INTERNAL = 1011,
     HF_CLOSE_RESTART = 1012,
+    HF_CLOSE_TRY_AGAIN = 1013,
     HF_CLOSE_TOKEN_EXPIRED = 4401,
 };
 

@@ -105,7 +105,7 @@ static void check_rate(struct peer *p)
     if (p->is_client || rules->messages_per_minute == 0) {
         return;
     }
-    hf_time open = now_of(p) - p->opened;
+    hf_time open = now_of(p) - p->session->client->opened; /* backends may follow each other */
     uint64_t most =
         rules->messages_burst + (uint64_t)open * rules->messages_per_minute / HF_SECONDS(60);
     if (p->got > most) {
@@ -114,25 +114,58 @@ static void check_rate(struct peer *p)
     }
 }
 
+static bool is_message(const struct peer *sender, uint32_t index, const struct hf_endpoint_event *e)
+{
+    const struct message *m = &sender->sent[index];
+    if (e->opcode != m->opcode || e->data.len != m->size) {
+        return false;
+    }
+    uint8_t *right = content(sender, index, m->opcode, m->size);
+    bool same = m->size == 0 || memcmp(e->data.ptr, right, m->size) == 0;
+    free(right);
+    return same;
+}
+
+/* A message of the prologue, which an earlier backend was given. They come in their order, before
+ * any other. */
+static bool take_again(struct peer *p, const struct peer *sender, const struct hf_endpoint_event *e)
+{
+    if (p->is_client || !p->world->rules.prologue || !p->is_heir || p->fresh) {
+        return false;
+    }
+    for (uint32_t i = p->replayed; i < p->session->given && i < sender->sent_count; i++) {
+        if (sender->sent[i].opcode == HF_OP_TEXT && is_message(sender, i, e)) {
+            p->replayed = i + 1;
+            world_say(p->world, "%s gets message %u again", peer_name(p), i + 1);
+            return true;
+        }
+    }
+    p->fresh = true;
+    return false;
+}
+
 static void take_message(struct peer *p, const struct hf_endpoint_event *e)
 {
     const struct peer *sender = p->is_client ? p->session->backend : p->session->client;
-    if (take_beat(p, e)) {
+    if (take_beat(p, e) || take_again(p, sender, e)) {
         return;
     }
     if (p->got >= sender->sent_count) {
         world_break(p->world, "%s got message %u, which was never sent", peer_name(p), p->got + 1);
         return;
     }
+    for (uint32_t i = p->got + 1; i <= p->lost_to && i < sender->sent_count; i++) {
+        if (is_message(sender, i, e) && !is_message(sender, p->got, e)) {
+            world_say(p->world, "%s misses messages %u to %u", peer_name(p), p->got + 1, i);
+            p->got = i;
+        }
+    }
     const struct message *m = &sender->sent[p->got];
-    uint8_t *right = content(sender, p->got, m->opcode, m->size);
-    if (e->opcode != m->opcode || e->data.len != m->size ||
-        (m->size > 0 && memcmp(e->data.ptr, right, m->size) != 0)) {
+    if (!is_message(sender, p->got, e)) {
         world_break(p->world,
                     "%s got message %u as %zu bytes, it was sent as %u, or its bytes differ",
                     peer_name(p), p->got + 1, e->data.len, m->size);
     }
-    free(right);
     p->got++;
     world_say(p->world, "%s gets message %u of %u bytes", peer_name(p), p->got, m->size);
     check_rate(p);
@@ -290,7 +323,7 @@ static void answer_request(struct peer *p)
     char accept[HF_WS_ACCEPT_CHARS];
     switch (p->backend->mode) {
     case BACKEND_ACCEPTS:
-        hf_ws_accept(HF_LITERAL(KEY), accept);
+        hf_ws_accept(hf_slice_of(p->key), accept);
         hf_buffer_addf(
             &p->answer,
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -300,6 +333,7 @@ static void answer_request(struct peer *p)
         break;
     case BACKEND_REFUSES:
         p->session->may |= (uint64_t)1 << HF_CAUSE_BACKEND_REFUSED;
+        world_say(p->world, "%s refuses with 403", peer_name(p));
         hf_buffer_add_text(&p->answer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nnope\n");
         p->close_when_flushed = true;
         break;
@@ -338,6 +372,18 @@ static struct session *session_of_target(struct world *w, struct hf_slice target
     return NULL;
 }
 
+/* It goes on counting where the lost one stopped. */
+static void succeed(struct peer *p, const struct peer *lost)
+{
+    for (uint32_t i = 0; i < lost->sent_count; i++) {
+        add_sent(p, lost->sent[i].opcode, lost->sent[i].size);
+    }
+    p->is_heir = true;
+    p->got = lost->got;
+    p->lost_to = p->session->given;
+    p->session->client->lost_to = lost->sent_count + p->world->rules.drop_replies;
+}
+
 static size_t take_request(struct peer *p, struct hf_slice bytes)
 {
     struct hf_head head;
@@ -351,11 +397,17 @@ static size_t take_request(struct peer *p, struct hf_slice bytes)
         world_break(p->world, "the gateway sent a backend a request that is not right: %s", why);
         return bytes.len;
     }
-    if (s->backend != NULL && s->backend->state == PEER_OPEN) {
+    if (s->backend != NULL && s->backend->state == PEER_OPEN && !s->away &&
+        (s->losses == 0 || world_relay(p->world, s) != NULL)) {
         world_break(p->world, "the gateway asked a backend twice for session %u", s->id);
         return bytes.len;
     }
+    (void)snprintf(p->key, sizeof(p->key), "%.*s",
+                   HF_SLICE_ARG(*hf_head_find(&head, "Sec-WebSocket-Key")));
     p->session = s;
+    if (s->losses > 0) {
+        succeed(p, s->backend);
+    }
     s->backend = p;
     world_say(p->world, "%s has the request", peer_name(p));
     if (p->backend->delay > 0) {
@@ -555,6 +607,10 @@ void peer_close(struct peer *p, uint16_t code, const char *reason)
     }
     HF_ASSERT(hf_endpoint_close(p->endpoint, code, hf_slice_of(reason)) == HF_OK);
     p->close_sent = code;
+    if (p->world->rules.holds && !p->is_client &&
+        (code == 1001 || (code >= 1011 && code <= 1013))) {
+        p->disturbed = true; /* it is left alone, and the client held */
+    }
     p->sent_at_close = p->sent_count;
     p->pings_at_close = p->pings_sent;
     may(p, HF_CAUSE_CLIENT_CLOSE, HF_CAUSE_BACKEND_CLOSE);

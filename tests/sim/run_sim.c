@@ -30,6 +30,7 @@ struct script {
     char yaml[2048];
     bool limits_rate;
     bool tokens;         /* clients come with tokens */
+    bool holds;          /* clients outlive their backends */
     bool poor;           /* its networks are mostly bad */
     unsigned weights[8]; /* of what a peer does, by enum doing */
     unsigned sessions_max;
@@ -111,6 +112,16 @@ static void write_config(struct script *s, size_t backends)
         lowats[draw(s, 4)]);
     if (one_in(s, 3)) {
         add(s, "app_heartbeat: {match: '{\"type\":\"ping\"}', answer: '{\"type\":\"pong\"}'}\n");
+    }
+    s->holds = one_in(s, 3);
+    if (s->holds) {
+        bool prologue = one_in(s, 2);
+        add(s, "on_backend_loss: %s\n", prologue ? "prologue" : "hold");
+        add(s, "hold: {time: %us, bytes: %uKiB}\n", (unsigned)between(s, 1, 30),
+            (unsigned)between(s, 1, 300));
+        add(s,
+            "prologue: {match: [A, B, C, D, E, F, G, H], max: %u, drop_replies: %u, wait: %ums}\n",
+            (unsigned)between(s, 1, 8), (unsigned)draw(s, 3), (unsigned)between(s, 1, 2000));
     }
     write_token_config(s);
     s->limits_rate = one_in(s, 3);
@@ -259,6 +270,9 @@ static void deed_close(struct script *s, struct peer *p)
     static const char *const reasons[] = {"", "bye", "ein längerer Grund", "x"};
     uint16_t code =
         (uint16_t)(one_in(s, 6) ? HF_CLOSE_NO_CODE : (p->is_client ? 4000 : 3000) + draw(s, 500));
+    if (s->holds && !p->is_client && one_in(s, 2)) {
+        code = one_in(s, 2) ? HF_CLOSE_RESTART : HF_CLOSE_INTERNAL;
+    }
     peer_close(p, code, code == HF_CLOSE_NO_CODE ? "" : reasons[draw(s, 4)]);
 }
 

@@ -551,6 +551,308 @@ a_backend_with_a_name_is_looked_up_for_each_connect_and_follows_its_address(void
     finish(w);
 }
 
+/* ---- holding --------------------------------------------------------------------------------- */
+
+#define HOLD DOOR QUIET "on_backend_loss: hold\n"
+
+static bool is_held(const struct session *s)
+{
+    const struct hf_relay *r = world_relay(s->world, s);
+    return r != NULL && r->backend.stream == NULL;
+}
+
+/* The backend dies and the gateway has noticed. */
+static void lose_backend(struct world *w, const struct session *s)
+{
+    backend_crash(&w->backends[0]);
+    UNTIL(w, is_held(s), HF_SECONDS(1));
+}
+
+static void get_backend_again(struct world *w, const struct session *s)
+{
+    backend_start(&w->backends[0]);
+    UNTIL(w, !is_held(s) && peer_is_open(s->backend), HF_SECONDS(5));
+}
+
+static void a_held_client_sees_no_close_and_what_it_sent_meanwhile_arrives_in_order(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    peer_send(s->client, HF_OP_TEXT, 10, 1);
+    peer_send(s->backend, HF_OP_TEXT, 11, 1);
+    UNTIL(w, s->backend->got == 1 && s->client->got == 1, HF_SECONDS(1));
+    lose_backend(w, s);
+    for (unsigned i = 0; i < 5; i++) {
+        peer_send(s->client, i % 2 == 0 ? HF_OP_TEXT : HF_OP_BINARY, 100 * i, i + 1);
+        peer_ping(s->client);
+    }
+    run(w, HF_SECONDS(3));
+    assert_true(s->client->pongs_got >= 5); /* its pings are answered while it waits */
+    get_backend_again(w, s);
+    peer_send(s->backend, HF_OP_TEXT, 12, 1);
+    UNTIL(w, s->backend->got == 6 && s->client->got == 2, HF_SECONDS(1));
+    assert_int_equal(s->client->close_got, 0);
+    expect_story(w, "client 1 is held", "client 1 gets pong 5", "backend 1 has the request",
+                 "backend 1 gets message 2 of 0 bytes", "backend 1 gets message 6 of 400 bytes",
+                 NULL);
+    assert_false(is_told(w, "backend 1 misses messages 1 to 1"));
+    finish(w);
+}
+
+static void a_redial_starts_within_100_ms(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    peer_reset(s->backend);
+    UNTIL(w, is_held(s), HF_SECONDS(1));
+    hf_time lost = sim_now(w->sim);
+    UNTIL(w, !is_held(s), HF_SECONDS(1));
+    assert_true(sim_now(w->sim) - lost < HF_MS(110));
+    assert_int_equal(s->losses, 1);
+    finish(w);
+}
+
+static void a_close_of_a_backend_that_restarts_is_no_close_for_its_client(void **state)
+{
+    static const uint16_t codes[] = {1001, 1011, 1012, 1013};
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct peer *lost = s->backend;
+        peer_close(lost, codes[i], "restart");
+        UNTIL(w, s->backend != lost && peer_is_open(s->backend), HF_SECONDS(1));
+        assert_int_equal(lost->close_got, codes[i]);
+        peer_send(s->client, HF_OP_TEXT, 10, 1);
+        UNTIL(w, s->backend->got == i + 1, HF_SECONDS(1));
+        run(w, HF_SECONDS(6));
+    }
+    assert_int_equal(s->losses, 4);
+    finish(w);
+}
+
+static void any_other_close_of_a_backend_is_its_clients_too(void **state)
+{
+    static const uint16_t codes[] = {1000, 1005, 1008, 3001, 4001};
+    struct world *w = begin(HOLD, 1);
+    for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        struct session *s = come(w, NULL);
+        peer_close(s->backend, codes[i], "");
+        UNTIL(w, s->client->ended, HF_SECONDS(1));
+        assert_int_equal(s->client->close_got, codes[i]);
+        assert_int_equal(s->losses, 0);
+    }
+    finish(w);
+}
+
+static void of_a_message_that_a_lost_backend_had_in_part_the_rest_is_swallowed(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    peer_stream(s->client, 1000, false);
+    run(w, HF_MS(100));
+    lose_backend(w, s);
+    peer_stream(s->client, 500, false);
+    get_backend_again(w, s);
+    run(w, HF_MS(100));
+    peer_stream(s->client, 300, true);
+    peer_send(s->client, HF_OP_TEXT, 20, 1);
+    UNTIL(w, s->backend->got == 2, HF_SECONDS(1));
+    expect_story(w, "client 1 is held", "backend 1 misses messages 1 to 1",
+                 "backend 1 gets message 2 of 20 bytes", NULL);
+    finish(w);
+}
+
+static void a_client_in_the_middle_of_a_backends_message_cannot_be_held(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    peer_stream(s->backend, 1000, false);
+    run(w, HF_MS(100));
+    backend_crash(&w->backends[0]);
+    UNTIL(w, s->client->ended, HF_SECONDS(1));
+    assert_int_equal(s->client->close_got, HF_CLOSE_RESTART);
+    assert_int_equal(s->losses, 0);
+    finish(w);
+}
+
+static void a_backend_that_comes_back_and_refuses_the_client_ends_it(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    w->backends[0].mode = BACKEND_REFUSES;
+    backend_start(&w->backends[0]);
+    UNTIL(w, s->client->ended, HF_SECONDS(5));
+    expect_story(w, "client 1 is held", "backend 1 refuses with 403",
+                 "the ending of 1 is backend_gone, code 1012",
+                 "client 1 gets Close 1012 \"backend lost\"", NULL);
+    finish(w);
+}
+
+static void a_hold_ends_when_its_time_is_over(void **state)
+{
+    struct world *w = begin(HOLD "hold: {time: 7s}\n", 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    hf_time lost = sim_now(w->sim);
+    UNTIL(w, s->client->ended, HF_SECONDS(8));
+    hf_time held = sim_now(w->sim) - lost;
+    assert_true(held > HF_MS(6990) && held < HF_MS(7100));
+    expect_story(w, "the ending of 1 is hold_expired, code 1012", NULL);
+    finish(w);
+}
+
+static void a_backend_that_is_lost_again_and_again_uses_up_the_time_of_the_hold(void **state)
+{
+    struct world *w = begin(HOLD "hold: {time: 20s, backoff_max: 500ms}\n", 1);
+    struct session *s = come(w, NULL);
+    hf_time first = sim_now(w->sim);
+    for (unsigned i = 0; !s->client->ended; i++) {
+        assert_true(i < 200);
+        struct peer *lost = s->backend;
+        peer_reset(lost);
+        UNTIL(w, s->client->ended || (s->backend != lost && peer_is_open(s->backend)),
+              HF_SECONDS(5));
+    }
+    assert_true(sim_now(w->sim) - first < HF_SECONDS(21));
+    assert_true(s->losses < 120); /* the waits went on growing */
+    expect_story(w, "the ending of 1 is hold_expired, code 1012", NULL);
+    finish(w);
+}
+
+static void beyond_the_bytes_of_a_hold_the_client_is_not_read_and_loses_nothing(void **state)
+{
+    struct world *w = begin(HOLD "hold: {bytes: 16KiB}\n", 1);
+    w->client_path.send_buffer = w->client_path.receive_buffer = 16384;
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    for (unsigned i = 0; i < 40; i++) {
+        peer_send(s->client, HF_OP_BINARY, 5000, 2);
+    }
+    run(w, HF_SECONDS(2));
+    assert_true((world_relay(w, s)->client.hold & HF_HOLD_OTHER) != 0);
+    assert_true(world_relay(w, s)->client.messages < 8);
+    get_backend_again(w, s);
+    UNTIL(w, s->backend->got == 40, HF_SECONDS(2));
+    assert_int_equal(s->client->close_got, 0);
+    finish(w);
+}
+
+static void a_held_client_that_goes_dark_is_given_up(void **state)
+{
+    struct world *w =
+        begin(DOOR "on_backend_loss: hold\nheartbeat: {interval: 5s, timeout: 3s}\n", 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    peer_darken(s->client);
+    UNTIL(w, is_told(w, "the ending of 1 is client_heartbeat, code 1006"), HF_SECONDS(12));
+    finish(w);
+}
+
+static void a_client_that_closes_while_it_is_held_gets_its_answer_at_once(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    peer_send(s->client, HF_OP_TEXT, 10, 1);
+    peer_close(s->client, 4001, "enough");
+    UNTIL(w, s->client->close_got == 4001, HF_SECONDS(1));
+    expect_story(w, "the ending of 1 is client_close, code 4001", NULL);
+    finish(w);
+}
+
+static void a_drain_says_goodbye_to_a_held_client_too(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    world_drain(w, HF_SECONDS(1));
+    UNTIL(w, s->client->close_got == HF_CLOSE_RESTART, HF_SECONDS(2));
+    expect_story(w, "the ending of 1 is drain, code 1012", NULL);
+    finish(w);
+}
+
+/* Every text of the models begins with one of these; two of them are kept. */
+#define PROLOGUE                                                                                   \
+    DOOR QUIET                                                                                     \
+        "on_backend_loss: prologue\nprologue:\n  match: ['@', A, B, C, D, E, F, G, H, I, J, "      \
+        "K, L, M, 'N', O, P, Q, R, S, T, U, V, W, X, 'Y', Z, '[', '\\', ']', '^', _]\n"            \
+        "  max: 2\n"
+
+static void a_prologue_is_sent_first_and_its_answers_are_for_nobody(void **state)
+{
+    struct world *w = begin(PROLOGUE "  drop_replies: 2\n  wait: 3s\n", 1);
+    struct session *s = come(w, NULL);
+    peer_send(s->client, HF_OP_BINARY, 10, 1);
+    peer_send(s->client, HF_OP_TEXT, 20, 3);
+    peer_send(s->client, HF_OP_TEXT, 30, 1);
+    peer_send(s->client, HF_OP_TEXT, 40, 1);
+    UNTIL(w, s->backend->got == 4, HF_SECONDS(1));
+    lose_backend(w, s);
+    peer_send(s->client, HF_OP_TEXT, 50, 1);
+    get_backend_again(w, s);
+    UNTIL(w, s->backend->replayed == 3, HF_SECONDS(1));
+    peer_send(s->backend, HF_OP_TEXT, 7, 1);
+    run(w, HF_SECONDS(1));
+    assert_int_equal(s->backend->got, 4); /* the queue waits for the second answer */
+    peer_send(s->backend, HF_OP_TEXT, 8, 1);
+    UNTIL(w, s->backend->got == 5, HF_MS(200));
+    peer_send(s->backend, HF_OP_TEXT, 9, 1);
+    UNTIL(w, is_told(w, "client 1 gets message 3 of 9 bytes"), HF_SECONDS(1));
+    expect_story(w, "client 1 is held", "backend 1 gets message 2 again",
+                 "backend 1 gets message 3 again", "backend 1 gets message 5 of 50 bytes",
+                 "client 1 misses messages 1 to 2", "client 1 gets message 3 of 9 bytes", NULL);
+    assert_false(is_told(w, "backend 1 gets message 4 again"));
+    finish(w);
+}
+
+static void answers_to_a_prologue_are_not_waited_for_for_ever(void **state)
+{
+    struct world *w = begin(PROLOGUE "  drop_replies: 1\n  wait: 2s\n", 1);
+    struct session *s = come(w, NULL);
+    peer_send(s->client, HF_OP_TEXT, 20, 1);
+    UNTIL(w, s->backend->got == 1, HF_SECONDS(1));
+    lose_backend(w, s);
+    peer_send(s->client, HF_OP_BINARY, 50, 1);
+    get_backend_again(w, s);
+    hf_time back = sim_now(w->sim);
+    UNTIL(w, s->backend->got == 2, HF_SECONDS(3));
+    assert_true(sim_now(w->sim) - back > HF_MS(1900));
+    peer_send(s->backend, HF_OP_TEXT, 9, 1);
+    UNTIL(w, s->client->got == 1, HF_SECONDS(1)); /* it came too late to be one */
+    finish(w);
+}
+
+static void a_message_of_the_prologue_that_waits_is_sent_once(void **state)
+{
+    struct world *w = begin(PROLOGUE, 1);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    peer_send(s->client, HF_OP_TEXT, 20, 1);
+    get_backend_again(w, s);
+    UNTIL(w, s->backend->got == 1, HF_SECONDS(1));
+    assert_int_equal(s->backend->replayed, 0);
+    lose_backend(w, s);
+    get_backend_again(w, s);
+    UNTIL(w, s->backend->replayed == 1, HF_SECONDS(1));
+    finish(w);
+}
+
+static void a_close_behind_a_prologue_goes_behind_what_waits(void **state)
+{
+    struct world *w = begin(PROLOGUE "  drop_replies: 1\n", 1);
+    struct session *s = come(w, NULL);
+    peer_send(s->client, HF_OP_TEXT, 20, 1);
+    UNTIL(w, s->backend->got == 1, HF_SECONDS(1));
+    lose_backend(w, s);
+    peer_send(s->client, HF_OP_BINARY, 50, 1);
+    get_backend_again(w, s);
+    peer_close(s->client, 4001, "enough");
+    UNTIL(w, s->backend->close_got == 4001, HF_SECONDS(1));
+    assert_int_equal(s->backend->got, 2);
+    finish(w);
+}
+
 /* ---- operation ------------------------------------------------------------------------------- */
 
 static void a_drain_says_goodbye_to_everybody_within_its_spread(void **state)
@@ -647,6 +949,23 @@ int main(void)
         cmocka_unit_test(a_backend_that_never_answers_is_given_up_with_504),
         cmocka_unit_test(
             a_backend_with_a_name_is_looked_up_for_each_connect_and_follows_its_address),
+        cmocka_unit_test(a_held_client_sees_no_close_and_what_it_sent_meanwhile_arrives_in_order),
+        cmocka_unit_test(a_redial_starts_within_100_ms),
+        cmocka_unit_test(a_close_of_a_backend_that_restarts_is_no_close_for_its_client),
+        cmocka_unit_test(any_other_close_of_a_backend_is_its_clients_too),
+        cmocka_unit_test(of_a_message_that_a_lost_backend_had_in_part_the_rest_is_swallowed),
+        cmocka_unit_test(a_client_in_the_middle_of_a_backends_message_cannot_be_held),
+        cmocka_unit_test(a_backend_that_comes_back_and_refuses_the_client_ends_it),
+        cmocka_unit_test(a_hold_ends_when_its_time_is_over),
+        cmocka_unit_test(a_backend_that_is_lost_again_and_again_uses_up_the_time_of_the_hold),
+        cmocka_unit_test(beyond_the_bytes_of_a_hold_the_client_is_not_read_and_loses_nothing),
+        cmocka_unit_test(a_held_client_that_goes_dark_is_given_up),
+        cmocka_unit_test(a_client_that_closes_while_it_is_held_gets_its_answer_at_once),
+        cmocka_unit_test(a_drain_says_goodbye_to_a_held_client_too),
+        cmocka_unit_test(a_prologue_is_sent_first_and_its_answers_are_for_nobody),
+        cmocka_unit_test(answers_to_a_prologue_are_not_waited_for_for_ever),
+        cmocka_unit_test(a_message_of_the_prologue_that_waits_is_sent_once),
+        cmocka_unit_test(a_close_behind_a_prologue_goes_behind_what_waits),
         cmocka_unit_test(a_drain_says_goodbye_to_everybody_within_its_spread),
         cmocka_unit_test(a_reload_drops_nobody_and_the_next_client_gets_the_new_rules),
         cmocka_unit_test(

@@ -85,6 +85,9 @@ static void read_rules(struct world *w)
         .principal_connections = r->limits.dry_run ? 0 : r->limits.principal_connections,
         .beat = r->app_heartbeat.match,
         .beat_answer = r->app_heartbeat.answer,
+        .holds = r->on_backend_loss != HF_LOSS_CLOSE,
+        .drop_replies = r->on_backend_loss == HF_LOSS_PROLOGUE ? r->prologue.drop_replies : 0,
+        .prologue = r->on_backend_loss == HF_LOSS_PROLOGUE,
         .client_interval = r->heartbeat.client_interval,
         .client_timeout = r->heartbeat.client_timeout,
         .backend_interval = r->heartbeat.backend_interval,
@@ -286,7 +289,7 @@ static void check_dark(struct world *w, const struct session *s, struct peer *p)
     struct hf_relay *r = world_relay(w, s);
     hf_time now = sim_now(w->sim);
     const struct hf_leg *leg = r == NULL ? NULL : p->is_client ? &r->client : &r->backend;
-    if (leg == NULL || leg->hold != 0) {
+    if (leg == NULL || leg->stream == NULL || leg->hold != 0) {
         p->darkened = now;
         return;
     }
@@ -350,9 +353,29 @@ static void check_principal_rate(struct world *w, const struct session *s)
     }
 }
 
+/* A client that is held: what its backend was given may be lost, and nothing else. */
+static void watch_hold(struct world *w, struct session *s)
+{
+    const struct hf_relay *r = world_relay(w, s);
+    bool away = r != NULL && r->backend.stream == NULL;
+    if (away && !s->away) {
+        s->losses++;
+        s->may |= BIT(HF_CAUSE_HOLD_EXPIRED) | BIT(HF_CAUSE_BACKEND_GONE);
+        s->given = (uint32_t)r->client.messages + (r->client.in.opcode != 0 ? 1 : 0);
+        s->backend->disturbed = true;
+        world_say(w, "client %u is held", s->id);
+    } else if (!away && s->away && r != NULL) {
+        world_say(w, "client %u has a backend again", s->id);
+    }
+    s->away = away;
+}
+
 static void check(struct world *w)
 {
     say_records(w);
+    for (struct hf_list *n = w->sessions.next; w->rules.holds && n != &w->sessions; n = n->next) {
+        watch_hold(w, HF_CONTAINER(n, struct session, node));
+    }
     if (sim_now(w->sim) < w->next_check) {
         return;
     }
@@ -541,7 +564,9 @@ static void expect_all(struct session *s, const struct peer *from, const struct 
         return;
     }
     s->world->deliveries++;
-    if (to->got != sent) {
+    bool lost =
+        to->got < to->lost_to && sent <= to->lost_to; /* the last ones went with a backend */
+    if (to->got != sent && !lost) {
         world_break(s->world,
                     "session %u ended by %s: %s sent %u messages before its end, %s got %u", s->id,
                     hf_cause_id(s->cause), peer_name(from), sent, peer_name(to), to->got);
@@ -560,7 +585,8 @@ static void check_closed_by(struct session *s, struct peer *from, struct peer *t
     expect_close(s, from, code, false);
     expect_all(s, from, to, from->sent_at_close);
     int64_t counted = from->is_client ? s->messages_client : s->messages_backend;
-    if (counted != (int64_t)from->sent_at_close + from->beats_sent) {
+    bool all = from->is_client || s->losses == 0; /* a lost backend's last ones were not seen */
+    if (all && counted != (int64_t)from->sent_at_close + from->beats_sent) {
         world_break(s->world, "session %u: %s sent %u messages and %u heartbeats, counted as %lld",
                     s->id, peer_name(from), from->sent_at_close, from->beats_sent,
                     (long long)counted);
@@ -592,6 +618,8 @@ static const struct farewell {
     {HF_CAUSE_MESSAGE_TOO_BIG, HF_CLOSE_TOO_BIG, HF_CLOSE_GOING_AWAY, false, false},
     {HF_CAUSE_MESSAGE_RATE, HF_CLOSE_POLICY, HF_CLOSE_GOING_AWAY, false, false},
     {HF_CAUSE_TOKEN_EXPIRED, HF_CLOSE_TOKEN_EXPIRED, HF_CLOSE_GOING_AWAY, false, false},
+    {HF_CAUSE_HOLD_EXPIRED, HF_CLOSE_RESTART, 0, false, false},
+    {HF_CAUSE_BACKEND_GONE, HF_CLOSE_RESTART, 0, false, false},
     {HF_CAUSE_DRAIN, HF_CLOSE_RESTART, HF_CLOSE_GOING_AWAY, false, false},
 };
 

@@ -48,7 +48,12 @@ struct peer {
     struct hf_timer resume;
     struct message *sent; /* messages that the endpoint has taken */
     uint32_t sent_count, sent_cap;
-    uint32_t got;       /* that came and were right */
+    uint32_t got;       /* that came and were right; the number of the next one that is due */
+    uint32_t lost_to;   /* those from `got` up to this number may have gone with a lost backend */
+    uint32_t replayed;  /* behind the last message of a prologue that came again */
+    bool is_heir;       /* it follows a lost backend */
+    bool fresh;         /* ... and no more of them may come */
+    char key[25];       /* of a backend's request */
     uint32_t streaming; /* bytes of the next message that are out as fragments */
     bool is_streaming;
     uint32_t beats_sent, beat_answers;
@@ -80,6 +85,9 @@ struct session {
     uint64_t may;         /* bits by enum hf_cause: endings that what happened explains */
     bool slow; /* a path of it is so slow that what is under way may miss the 2 s of an ending */
     uint16_t status; /* of the answer to the handshake; 0: none yet */
+    uint32_t losses; /* of its backend, while the client was held */
+    bool away;       /* it has no backend now */
+    uint32_t given;  /* at least so many of the client's messages may be lost with its backend */
     uint32_t records;
     enum hf_cause cause; /* of its record */
     int64_t code, code_in, code_out, messages_client, messages_backend;
@@ -121,6 +129,9 @@ struct world_rules {
     uint32_t principal_per_minute;
     uint32_t principal_connections;
     const char *beat, *beat_answer; /* application heartbeat, answered at the edge */
+    bool holds;                     /* clients outlive their backends */
+    bool prologue;
+    uint32_t drop_replies; /* of backends that were given a prologue */
     hf_time client_interval, client_timeout, backend_interval, backend_timeout, send_timeout;
 };
 
