@@ -220,19 +220,49 @@
                                         "token that has expired "                                  \
                                         "meanwhile, 404 a path that a new version no longer "      \
                                         "serves.") /* open: the gateway itself */                  \
-        row(DRAIN, drain, gateway, open,                                                           \
-            "The gateway was asked to shut down and let its connections go in order (1012).",      \
-            "Nothing: clients reconnect to another instance, or to the new one.")                  \
-            row(STOP, stop, gateway, any,                                                          \
-                "The gateway was stopped before its connections had gone.",                        \
-                "Give the drain more time, or let the service manager wait longer before it "      \
-                "insists.")                                                                        \
-                row(OUT_OF_RESOURCES, out_of_resources, gateway, any,                              \
-                    "The gateway had no memory or no descriptors left for the connection (503).",  \
-                    "Raise the memory or the limit on open files, or add an instance.")            \
-                    row(INTERNAL, internal, gateway, any,                                          \
-                        "The gateway met a state that it should not be in.",                       \
-                        "Please report it with the record and the log lines around it.")
+        row(SESSION_EXPIRED, session_expired, network, open,                                       \
+            "The session's client was lost and did not come back within the window.",              \
+            "Clients that went away for good end like this; when many come back too late, raise "  \
+            "session.window, and look at how soon they try again.")                                \
+            row(SESSION_OVERFLOW, session_overflow, gateway, open,                                 \
+                "What waited for the session's client grew beyond its limit, or a backend that "   \
+                "was not read any more gave up.",                                                  \
+                "See whether the client was away or too slow; raise session.park_bytes or "        \
+                "session.memory when it should be waited for.")                                    \
+                row(SESSION_LIMIT, session_limit, gateway, open,                                   \
+                    "More sessions of one principal or address waited for their clients than the " \
+                    "limit allows; this one had waited longest.",                                  \
+                    "See whether clients forget their sessions instead of resuming them; else "    \
+                    "raise session.parked_per_principal or session.parked_per_address.")           \
+                    row(SESSION_POISON, session_poison, network, open,                             \
+                        "Three connections of the session in a row were lost while the same "      \
+                        "message was being sent.",                                                 \
+                        "The record tells how many messages the client had; look at the next "     \
+                        "one, and at what on the way dislikes it.")                                \
+                        row(SESSION_STALE, session_stale, client, handshake,                       \
+                            "A connection wanted to resume with a token or an attempt that is "    \
+                            "older than one that was seen.",                                       \
+                            "A connection that was delayed on the way ends like this; many point " \
+                            "to a client that stores tokens, or to somebody who replays them.")    \
+                            row(DRAIN, drain, gateway, open,                                       \
+                                "The gateway was asked to shut down and let its connections go "   \
+                                "in order (1012).",                                                \
+                                "Nothing: clients reconnect to another instance, or to the new "   \
+                                "one.")                                                            \
+                                row(STOP, stop, gateway, any,                                      \
+                                    "The gateway was stopped before its connections had gone.",    \
+                                    "Give the drain more time, or let the service manager wait "   \
+                                    "longer before it "                                            \
+                                    "insists.")                                                    \
+                                    row(OUT_OF_RESOURCES, out_of_resources, gateway, any,          \
+                                        "The gateway had no memory or no descriptors left for "    \
+                                        "the connection (503).",                                   \
+                                        "Raise the memory or the limit on open files, or add an "  \
+                                        "instance.")                                               \
+                                        row(INTERNAL, internal, gateway, any,                      \
+                                            "The gateway met a state that it should not be in.",   \
+                                            "Please report it with the record and the log lines "  \
+                                            "around it.")
 
 enum hf_cause {
     HF_CAUSE_NONE = 0, /* no ending yet; in no list */

@@ -6,6 +6,8 @@
 #include "gateway/opening.h"
 
 #include "base/redact.h"
+#include "gateway/keep.h"
+#include "gateway/keep_websocket.h"
 #include "http/url.h"
 #include "policy/access.h"
 #include "ws/extension.h"
@@ -65,6 +67,19 @@ static bool not_let_in(struct hf_opening *o, enum hf_cause cause, const char *wh
     return no(o, cause, 403, why);
 }
 
+/* What the client says of a session; the backend is not told. */
+static bool read_offer(struct hf_opening *o)
+{
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    memset(&o->offer, 0, sizeof(o->offer));
+    while (hf_head_next_member(o->head, "Sec-WebSocket-Protocol", &cursor, &member)) {
+        (void)hf_offer_member(&o->offer, member);
+    }
+    hf_offer_finish(&o->offer);
+    return o->offer.kind != HF_OFFER_BAD || no(o, HF_CAUSE_HANDSHAKE_BAD, 400, o->offer.why);
+}
+
 #define CONNECTION_MEMBERS_MAX 32 /* each header is compared with each of them */
 static bool check_upgrade(struct hf_opening *o)
 {
@@ -91,7 +106,7 @@ static bool check_upgrade(struct hf_opening *o)
         return no(o, HF_CAUSE_HANDSHAKE_BAD, 400,
                   "bytes came behind the request, before its answer");
     }
-    return true;
+    return read_offer(o);
 }
 
 static bool same_list(const struct hf_string_list *a, const struct hf_string_list *b)
@@ -287,8 +302,10 @@ static bool check_extensions(struct hf_opening *o)
     if (check == HF_EXTENSION_SYNTAX) {
         return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Sec-WebSocket-Extensions cannot be parsed");
     }
-    if (o->identity->route->config->on_backend_loss != HF_LOSS_CLOSE) {
-        hf_buffer_clear(&o->offers); /* another backend could not inflate what the lost one began */
+    /* Another backend could not inflate what a lost one began; and a session keeps its messages as
+     * the application made them. */
+    if (o->identity->route->config->on_backend_loss != HF_LOSS_CLOSE || hf_opening_keeps(o)) {
+        hf_buffer_clear(&o->offers);
     }
     return true;
 }
@@ -360,7 +377,9 @@ static bool enter(struct hf_opening *o, enum hf_limit_kind kind, uint32_t max, c
     if (entry == NULL || (o->identity->membership->entered & bit) != 0) {
         return true;
     }
-    if (!hf_limit_enter(entry, max)) {
+    if (hf_keep_replaces(o->worker, &o->offer)) {
+        hf_limit_force(entry); /* the one that it takes the place of is counted too */
+    } else if (!hf_limit_enter(entry, max)) {
         if (!o->identity->route->config->limits.dry_run) {
             hf_opening_refuse(o, HF_CAUSE_CONNECTION_LIMIT, 429, limit, 5);
             return false;
@@ -468,10 +487,12 @@ static bool check_principal(struct hf_opening *o)
 static bool copy_protocols(struct hf_opening *o, const char *token_prefix)
 {
     struct hf_slice member;
+    struct hf_offer offer = {0};
     uint32_t cursor = 0;
     hf_buffer_clear(&o->protocols);
     while (hf_head_next_member(o->head, "Sec-WebSocket-Protocol", &cursor, &member)) {
-        if (token_prefix != NULL && hf_slice_starts(member, hf_slice_of(token_prefix))) {
+        if ((token_prefix != NULL && hf_slice_starts(member, hf_slice_of(token_prefix))) ||
+            hf_offer_member(&offer, member)) {
             continue;
         }
         if (o->protocols.len > 0) {
@@ -677,15 +698,25 @@ static bool check_jwt(struct hf_opening *o)
 
 static void go_on(struct hf_opening *o)
 {
-    if (check_principal(o)) {
+    if (!check_principal(o)) {
+        return;
+    }
+    if (hf_opening_keeps(o)) {
+        hf_opening_arrive(o);
+    } else {
         hf_opening_connect(o);
     }
 }
 
 static void deny(struct hf_opening *o, const struct hf_callout_answer *answer)
 {
+    bool inside = hf_opening_keeps(o);
     hf_opening_record(o, answer->status == 401 ? HF_CAUSE_AUTH_INVALID : HF_CAUSE_AUTH_REFUSED,
                       answer->status, answer->why, 0);
+    if (inside) {
+        hf_opening_refuse_inside(o, "gateway", "auth", answer->status, 0);
+        return;
+    }
     hf_buffer_clear(&o->reply);
     hf_buffer_addf(&o->reply, "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
                    answer->status, hf_http_reason(answer->status), answer->body.len);

@@ -22,14 +22,18 @@ struct hf_attachment_ops {
      * not take it keeps) or answers false: no more now; hf_keep_writable is called when it can. */
     bool (*message)(struct hf_attachment *a, uint64_t number, uint8_t opcode,
                     struct hf_slice payload);
+    /* Message `number` of S as the unmasked frame it came in from the backend, which needs no
+     * escape: sent as it is. As `message`. NULL: `message` is used. */
+    bool (*frame)(struct hf_attachment *a, uint64_t number, struct hf_slice frame);
     /* A control message, the text behind the 0x01. Always taken, within HF_CONTROL_MAX. */
     void (*control)(struct hf_attachment *a, struct hf_slice text);
-    /* The connection ends: a Close with the code behind everything that was sent (SSE and polls: the
-     * event `close` when `backends`, that is, when no `end` went before). The transport finishes by
-     * itself and frees itself. */
+    /* The connection ends: a Close with the code (1005: an empty one) behind everything that was
+     * sent. The transport finishes by itself and frees itself. `backends`: it is the backend's
+     * Close, no `end` went before (SSE and polls: the event `close`); then the two still know each
+     * other until the transport says hf_keep_closed (the client answered) or hf_keep_lost. */
     void (*end)(struct hf_attachment *a, uint16_t code, struct hf_slice reason, bool backends);
-    /* Asked when the credit is used up, for a client that does not acknowledge by itself: up to which
-     * number the messages count as taken. NULL: only what its `ack` says. */
+    /* Asked when the credit is used up, for a client that does not acknowledge by itself: up to
+     * which number the messages count as taken. NULL: only what its `ack` says. */
     uint64_t (*taken)(struct hf_attachment *a);
 };
 

@@ -160,6 +160,20 @@ struct hf_route_config {
                                        X-Auth-Subject */
     } callout;
 
+    struct hf_session_config {
+        bool enabled;                        /* "session.enabled": true */
+        hf_time window;                      /* "session.window": 2m */
+        hf_time leave;                       /* "session.leave": 5s */
+        hf_time beat;                        /* "session.beat": 15s */
+        uint64_t buffer;                     /* "session.buffer": 64KiB, each way */
+        uint64_t park_bytes;                 /* "session.park_bytes": 1MiB */
+        uint64_t backend_message_max;        /* "session.backend_message_max": 16MiB */
+        uint32_t parked_per_principal;       /* "session.parked_per_principal": 0 is off */
+        uint32_t parked_per_address;         /* "session.parked_per_address" */
+        uint64_t parked_bytes_per_principal; /* "session.parked_bytes_per_principal" */
+        uint64_t parked_bytes_per_address;   /* "session.parked_bytes_per_address" */
+        char *header; /* "session.header": "" none; tells the backend the session's id */
+    } session;
     struct hf_limits_config {
         uint32_t messages_per_minute; /* all: 0 is off */
         uint32_t messages_burst;      /* 0: 100 or the limit, whichever is smaller */
@@ -204,7 +218,9 @@ struct hf_config {
     struct hf_socket_options
         sockets; /* "tcp.keepalive_idle" 60s, "tcp.keepalive_interval" 10s, "tcp.keepalive_count" 3,
                     "tcp.user_timeout" 2m, "tcp.notsent_lowat" 128KiB (0: off) */
-    uint32_t endings_kept; /* "endings_kept": 4096, 1000 to 1000000: for /api/endings */
+    uint64_t session_memory; /* "session.memory": 256MiB, what all sessions may hold */
+    uint32_t session_node;   /* "session.node": 0, in tokens */
+    uint32_t endings_kept;   /* "endings_kept": 4096, 1000 to 1000000: for /api/endings */
     struct hf_route_config
         *routes;        /* with no "routes": one, "/", that is what the top level says */
     size_t route_count; /* sorted: longest path first */

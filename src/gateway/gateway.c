@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 
 #include "gateway/ledger.h"
+#include "gateway/opening.h"
 #include "io/epoll.h"
 
 #include <openssl/rand.h>
@@ -101,6 +102,7 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
     }
     struct hf_gateway *g = &life->gateway;
     pthread_mutex_init(&g->lock, NULL);
+    hf_list_init(&g->moves);
     g->log = log;
     g->started = loops[0]->wall;
     g->next_id = 1;
@@ -112,7 +114,9 @@ enum hf_status hf_gateway_new(struct hf_config *config, struct hf_log *log, stru
             life->loops[life->loop_count++] = loops[i];
         }
     }
-    if (RAND_bytes(g->secret, sizeof(g->secret)) != 1) {
+    g->boot = (uint32_t)(seed ^ seed >> 32);
+    if (RAND_bytes(g->secret, sizeof(g->secret)) != 1 ||
+        RAND_bytes(g->session_secret, sizeof(g->session_secret)) != 1) {
         hf_buffer_add_text(why, "no random numbers\n");
         hf_gateway_free(g);
         return HF_IO;
@@ -145,6 +149,7 @@ void hf_gateway_free(struct hf_gateway *g)
     for (size_t i = 0; i < g->worker_count; i++) {
         hf_worker_free(g->workers[i]);
     }
+    hf_moves_drop(g);
     for (size_t i = 0; i < life->loop_count; i++) {
         hf_loop_free(life->loops[i]);
     }

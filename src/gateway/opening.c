@@ -2,7 +2,9 @@
 /* The client's side of an opening: PROXY header, TLS, the request's head, and what time brings. */
 #include "gateway/opening.h"
 
+#include "gateway/keep.h"
 #include "http/proxy_header.h"
+#include "io/epoll.h"
 #include "io/tls.h"
 
 #include <stdlib.h>
@@ -90,6 +92,28 @@ static bool brings_a_line(struct hf_opening *o, struct hf_slice bytes)
     return brings;
 }
 
+/* The worker of the session that the client wants to resume, or that its opening secret falls to.
+ * NULL: any. */
+static struct hf_worker *owner_of(const struct hf_opening *o, const struct hf_head *head)
+{
+    struct hf_gateway *gateway = o->worker->gateway;
+    struct hf_offer offer = {0};
+    struct hf_token token;
+    struct hf_slice member;
+    uint32_t cursor = 0;
+    while (gateway->worker_count > 1 &&
+           hf_head_next_member(head, "Sec-WebSocket-Protocol", &cursor, &member)) {
+        (void)hf_offer_member(&offer, member);
+    }
+    hf_offer_finish(&offer);
+    if (offer.kind == HF_OFFER_OPEN) {
+        return hf_keep_owner_of_secret(gateway, hf_slice(offer.open_secret, offer.open_secret_len));
+    }
+    return offer.kind == HF_OFFER_RESUME && hf_token_read(offer.token, &token)
+               ? hf_keep_owner(gateway, &token)
+               : NULL;
+}
+
 static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
 {
     struct hf_head head;
@@ -113,13 +137,18 @@ static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
     default:
         break;
     }
+    struct hf_worker *owner = o->moved ? NULL : owner_of(o, &head);
+    if (owner != NULL && owner != o->worker && hf_opening_move(o, owner)) {
+        return bytes.len;
+    }
     if (keep_head(o, bytes, &head) != HF_OK) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
         return bytes.len;
     }
-    o->early_bytes = bytes.len > head.size;
-    hf_opening_admit(o);
-    return o->early_bytes ? bytes.len : head.size; /* refused when there are any */
+    bool early = bytes.len > head.size;
+    o->early_bytes = early;
+    hf_opening_admit(o);                  /* it may be gone then */
+    return early ? bytes.len : head.size; /* refused when there are any */
 }
 
 static size_t take_proxy_header(struct hf_opening *o, struct hf_slice bytes)
@@ -293,26 +322,35 @@ static void init_buffers(struct hf_opening *o, size_t head_max)
     hf_buffer_init(&o->reply, &hf_heap, 4 * head_max + 2 * HF_REFUSAL_BODY_MAX);
 }
 
+static struct hf_opening *opening_new(struct hf_worker *worker, struct hf_stream *stream)
+{
+    struct hf_opening *o = hf_pool_take(&worker->opening_pool);
+    if (o == NULL) {
+        return NULL;
+    }
+    o->worker = worker;
+    o->client = stream;
+    hf_timer_init(&o->timer, fire);
+    hf_list_init(&o->node);
+    hf_list_append(&worker->openings, &o->node);
+    worker->opening_count++;
+    return o;
+}
+
 void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener *listener,
                        struct hf_stream *stream, const struct hf_address *peer)
 {
-    struct hf_opening *o = hf_pool_take(&worker->opening_pool);
+    struct hf_opening *o = opening_new(worker, stream);
     if (o == NULL) {
         hf_stream_abort(stream);
         return;
     }
     hf_count(worker, HF_COUNT_connections_accepted, 1);
-    o->worker = worker;
     o->runtime = hf_runtime_ref(worker->runtime);
-    o->client = stream;
     o->accepted = worker->loop->now;
     o->id = atomic_fetch_add_explicit(&worker->gateway->next_id, 1, memory_order_relaxed);
     o->listener_tls = listener->tls;
     init_buffers(o, worker->runtime->config->head_max);
-    hf_timer_init(&o->timer, fire);
-    hf_list_init(&o->node);
-    hf_list_append(&worker->openings, &o->node);
-    worker->opening_count++;
     set_peer(o, peer);
     hf_stream_handle(stream, &client_handler, o);
     hf_opening_phase(o, HF_OPENING_HEAD, worker->runtime->config->handshake_timeout);
@@ -328,4 +366,91 @@ void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener
         return;
     }
     hf_stream_resume(stream);
+}
+
+/* ---- moving to another worker
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* What goes with the stream; the head is read again where it arrives. */
+struct hf_move {
+    struct hf_task task;
+    struct hf_list node; /* gateway->moves */
+    struct hf_parcel *parcel;
+    struct hf_worker *to;
+    struct hf_runtime *runtime; /* a reference */
+    struct hf_tls *listener_tls;
+    hf_time accepted;
+    uint64_t id;
+    uint8_t peer[16];
+    uint16_t peer_port;
+    bool unix_peer;
+};
+
+static void move_free(struct hf_move *move)
+{
+    pthread_mutex_lock(&move->to->gateway->lock);
+    hf_list_remove(&move->node);
+    pthread_mutex_unlock(&move->to->gateway->lock);
+    hf_parcel_drop(move->parcel);
+    hf_runtime_unref(move->runtime);
+    free(move);
+}
+
+static void arrive(struct hf_task *task, struct hf_loop *loop)
+{
+    struct hf_move *move = HF_CONTAINER(task, struct hf_move, task);
+    struct hf_opening *o = opening_new(move->to, NULL);
+    if (o != NULL) {
+        o->runtime = hf_runtime_ref(move->runtime);
+        o->listener_tls = move->listener_tls;
+        o->accepted = move->accepted;
+        o->id = move->id;
+        o->moved = true;
+        o->peer_port = move->peer_port;
+        o->unix_peer = move->unix_peer;
+        memcpy(o->peer, move->peer, sizeof(o->peer));
+        init_buffers(o, o->runtime->config->head_max);
+        if (hf_loop_adopt(loop, move->parcel, &client_handler, o, &o->client) == HF_OK) {
+            move->parcel = NULL;
+            hf_opening_phase(o, HF_OPENING_HEAD, o->runtime->config->handshake_timeout);
+            hf_stream_resume(o->client);
+        } else {
+            hf_opening_abandon(o, HF_CAUSE_OUT_OF_RESOURCES, "no memory for a move", 0);
+        }
+    }
+    move_free(move);
+}
+
+bool hf_opening_move(struct hf_opening *o, struct hf_worker *to)
+{
+    struct hf_move *move = calloc(1, sizeof(*move));
+    if (move == NULL || (move->parcel = hf_stream_release(o->client)) == NULL) {
+        free(move);
+        return false;
+    }
+    o->client = NULL;
+    move->task.run = arrive;
+    move->to = to;
+    move->runtime = hf_runtime_ref(o->runtime);
+    move->listener_tls = o->listener_tls;
+    move->accepted = o->accepted;
+    move->id = o->id;
+    move->peer_port = o->peer_port;
+    move->unix_peer = o->unix_peer;
+    memcpy(move->peer, o->peer, sizeof(o->peer));
+    hf_list_init(&move->node);
+    pthread_mutex_lock(&to->gateway->lock);
+    hf_list_append(&to->gateway->moves, &move->node);
+    pthread_mutex_unlock(&to->gateway->lock);
+    hf_loop_post(to->loop, &move->task);
+    hf_opening_free(o);
+    return true;
+}
+
+void hf_moves_drop(struct hf_gateway *gateway)
+{
+    while (!hf_list_empty(&gateway->moves)) {
+        move_free(HF_CONTAINER(gateway->moves.next, struct hf_move, node));
+    }
 }

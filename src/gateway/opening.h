@@ -15,6 +15,7 @@
 #include "gateway/dial.h"
 #include "gateway/petition.h"
 #include "gateway/worker.h"
+#include "session/offer.h"
 
 #define HF_DELAY_MAX HF_SECONDS(10)
 
@@ -41,6 +42,7 @@ struct hf_opening {
     uint8_t charged;             /* bits by enum hf_limit_kind: the handshake was charged there */
     bool admitted;               /* the limits by address, route and total were passed */
     bool tell_version;           /* the refusal carries Sec-WebSocket-Version */
+    bool moved;                  /* it came from another worker */
     bool early_bytes;            /* the client sent bytes behind its head */
     struct hf_tls *listener_tls; /* borrowed from the runtime; NULL: plain */
     struct hf_stream *client;
@@ -64,6 +66,7 @@ struct hf_opening {
     struct hf_buffer token_bytes;
     struct hf_callout *callout;
     struct hf_petition petition; /* borrows from the above */
+    struct hf_offer offer;       /* what it says of a session; borrows from head_bytes */
     struct hf_dial *dial;
     struct hf_buffer reply; /* that is not sent yet */
 };
@@ -77,6 +80,11 @@ void hf_opening_kill(struct hf_opening *o, enum hf_cause cause);
 /* ---- between opening.c, admission.c, upstream.c and reply.c
  * ---------------------------------------------- */
 
+/* Hands it over to another worker, which reads the head again: inside of the stream's on_bytes.
+ * False: no memory, and it is as before; else it is gone. */
+bool hf_opening_move(struct hf_opening *o, struct hf_worker *to);
+/* Those that no worker has taken: when the loops do not run any more. */
+void hf_moves_drop(struct hf_gateway *gateway);
 /* The head is read: decides, and goes on to the backend or refuses. */
 void hf_opening_admit(struct hf_opening *o);
 /* The address is one of trusted_proxies. */

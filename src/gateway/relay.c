@@ -86,20 +86,12 @@ static bool put_frame(struct hf_relay *r, struct hf_leg *to, const uint8_t *fram
     return kept;
 }
 
-/* RFC 6455 5.3: nobody can tell the next key from those he has seen. */
-static void next_mask(struct hf_worker *worker, uint8_t mask[4])
-{
-    uint64_t count = worker->mask_count++;
-    uint64_t key = hf_siphash(worker->mask_secret, hf_slice(&count, sizeof(count)));
-    memcpy(mask, &key, 4);
-}
-
 size_t hf_leg_build_frame(struct hf_relay *r, const struct hf_leg *to, uint8_t opcode,
                           struct hf_slice payload, uint8_t *frame)
 {
     uint8_t mask[4];
     if (!to->is_client) {
-        next_mask(r->worker, mask);
+        hf_worker_next_mask(r->worker, mask);
     }
     /* RFC 6455 5.1: towards the backend the gateway is a client and masks. */
     size_t head =

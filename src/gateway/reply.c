@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers that are not 101, and the records of openings that end. */
+#include "gateway/keep_websocket.h"
+#include "gateway/keeper.h"
 #include "gateway/ledger.h"
 #include "gateway/opening.h"
 
@@ -79,12 +81,26 @@ static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t stat
     }
 }
 
+/* The word of `end` for it. */
+static const char *reason_of(enum hf_cause cause, uint16_t status)
+{
+    return cause == HF_CAUSE_HOST_REFUSED     ? "host"
+           : cause == HF_CAUSE_ORIGIN_REFUSED ? "origin"
+                                              : hf_refusal_reason(status);
+}
+
 void hf_opening_refuse(struct hf_opening *o, enum hf_cause cause, uint16_t status, const char *why,
                        uint32_t retry_after)
 {
     bool head = o->head != NULL && hf_slice_eq(o->head->method, HF_LITERAL("HEAD"));
+    bool inside = hf_opening_keeps(o);
     hf_opening_auth_abandoned(o);
     hf_opening_record(o, cause, status, why, 0);
+    if (inside) {
+        hf_opening_refuse_inside(o, "gateway", reason_of(cause, status), status,
+                                 retry_after * 1000);
+        return;
+    }
     hf_buffer_clear(&o->reply);
     add_headers(o, cause, status, retry_after);
     hf_buffer_addf(&o->reply, "Content-Length: %zu\r\n\r\n", strlen(why) + 1);

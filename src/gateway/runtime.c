@@ -94,6 +94,24 @@ static struct hf_rate_rules per_minute(uint32_t count, uint32_t burst)
                                                        : 1};
 }
 
+static void init_session_rules(struct hf_route *route)
+{
+    const struct hf_route_config *c = route->config;
+    /* Escapes and control messages are longer than what the application sends. */
+    uint64_t least = c->message_max < HF_CONTROL_AUTH_MAX ? HF_CONTROL_AUTH_MAX : c->message_max;
+    route->session_client_rules = (struct hf_flow_rules){
+        .masked = true, .utf8 = true, .frame_max = UINT64_MAX, .message_max = least + 1};
+    route->session_backend_rules = (struct hf_flow_rules){
+        .utf8 = true, .frame_max = UINT64_MAX, .message_max = c->session.backend_message_max};
+    route->session_rules = (struct hf_session_rules){
+        .buffer = (uint32_t)c->session.buffer,
+        .park_bytes = (uint32_t)c->session.park_bytes,
+        .message_max = c->message_max < UINT32_MAX / 2 ? (uint32_t)c->message_max : UINT32_MAX / 2,
+        .window = c->session.window,
+        .leave = c->session.leave,
+        .beat = c->session.beat};
+}
+
 static void init_rules(struct hf_route *route)
 {
     const struct hf_route_config *c = route->config;
@@ -108,6 +126,7 @@ static void init_rules(struct hf_route *route)
         route->backend_rules[deflate] = (struct hf_flow_rules){
             .deflate = deflate == 1, .frame_max = UINT64_MAX, .message_max = UINT64_MAX};
     }
+    init_session_rules(route);
     route->client_beat = (struct hf_heartbeat_rules){.interval = c->heartbeat.client_interval,
                                                      .timeout = c->heartbeat.client_timeout,
                                                      .jitter_percent = c->heartbeat.jitter};

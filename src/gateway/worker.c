@@ -2,7 +2,9 @@
 /* A worker: one loop, its listeners, and the lists of what is open on it. */
 #include "gateway/worker.h"
 
+#include "base/hash.h"
 #include "gateway/dial.h"
+#include "gateway/keeper.h"
 #include "gateway/opening.h"
 #include "gateway/relay.h"
 
@@ -214,9 +216,22 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     hf_pool_init(&worker->head_pool, &hf_heap, sizeof(struct hf_head), 8);
     hf_pool_init(&worker->dial_pool, &hf_heap, hf_dial_size(), 8);
     hf_buffer_init(&worker->record, &hf_heap, 65536);
+    hf_buffer_init(&worker->scratch, &hf_heap, 2 * HF_STREAM_UNREAD_MAX);
+    worker->keeper = hf_keeper_new(worker);
+    if (worker->keeper == NULL) {
+        free(worker);
+        return NULL;
+    }
     hf_timer_init(&worker->flush, flush);
     hf_timer_set(loop, &worker->flush, loop->now + FLUSH_EVERY);
     return worker;
+}
+
+void hf_worker_next_mask(struct hf_worker *worker, uint8_t mask[4])
+{
+    uint64_t count = worker->mask_count++;
+    uint64_t key = hf_siphash(worker->mask_secret, hf_slice(&count, sizeof(count)));
+    memcpy(mask, &key, 4);
 }
 
 void hf_worker_say_dry_run(struct hf_worker *worker, uint64_t id, const char *limit)
@@ -245,6 +260,7 @@ static void kill_all(struct hf_worker *worker)
     while (!hf_list_empty(&worker->relays)) {
         hf_relay_kill(HF_CONTAINER(worker->relays.next, struct hf_relay, node), HF_CAUSE_STOP);
     }
+    hf_keeper_kill_all(worker->keeper);
     while (!hf_list_empty(&worker->closing)) {
         hf_relay_free(HF_CONTAINER(worker->closing.next, struct hf_relay, node));
     }
@@ -261,7 +277,9 @@ void hf_worker_free(struct hf_worker *worker)
         hf_opening_free(HF_CONTAINER(worker->openings.next, struct hf_opening, node));
     }
     hf_timer_stop(worker->loop, &worker->flush);
+    hf_keeper_free(worker->keeper);
     hf_buffer_reset(&worker->record);
+    hf_buffer_reset(&worker->scratch);
     hf_pool_fini(&worker->relay_pool);
     hf_pool_fini(&worker->opening_pool);
     hf_pool_fini(&worker->head_pool);
@@ -287,11 +305,13 @@ void hf_worker_drain(struct hf_worker *worker, hf_time spread)
         uint64_t share = spread <= 0 ? 0 : hf_random_below(&worker->random, (uint64_t)spread + 1);
         hf_relay_drain(HF_CONTAINER(n, struct hf_relay, node), now + (hf_time)share);
     }
+    hf_keeper_drain(worker->keeper, spread);
 }
 
 bool hf_worker_is_idle(const struct hf_worker *worker)
 {
-    return worker->opening_count == 0 && worker->relay_count == 0;
+    return worker->opening_count == 0 && worker->relay_count == 0 &&
+           hf_keeper_is_idle(worker->keeper);
 }
 
 /* ---- /api/sessions

@@ -22,12 +22,14 @@
 #include "policy/access.h"
 #include "policy/heartbeat.h"
 #include "policy/rate_limit.h"
+#include "session/session.h"
 #include "ws/extension.h"
 #include "ws/flow.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct hf_keeper;
 struct hf_ledger;
 struct hf_tls;
 struct hf_worker;
@@ -56,18 +58,28 @@ struct hf_worker;
                             row(upstream_connects, "Connections opened to backends") row(          \
                                 upstream_connect_failures,                                         \
                                 "Failed attempts to connect to a backend")                         \
-                                row(backend_holds,                                                 \
-                                    "Times a client was held because its backend was lost")        \
-                                    row(backend_holds_replaced, "Holds that another backend "      \
-                                                                "connection ended") row(           \
-                                        backend_holds_failed,                                      \
+                                row(backend_holds, "Times a client was held because its backend "  \
+                                                   "was lost") row(backend_holds_replaced,         \
+                                                                   "Holds that another backend "   \
+                                                                   "connection ended")             \
+                                    row(backend_holds_failed,                                      \
                                         "Holds that ended without one: by time, or by a refusal")  \
                                         row(backend_holds_left, "Holds that the client's leaving " \
-                                                                "or the gateway ended") row(       \
-                                            backend_hold_ms, "Milliseconds that clients were "     \
-                                                             "held, over all holds that ended")    \
-                                            row(accept_exhausted,                                  \
-                                                "Times accepting rested for want of descriptors")
+                                                                "or the gateway ended")            \
+                                            row(backend_hold_ms,                                   \
+                                                "Milliseconds that clients were "                  \
+                                                "held, over all holds that ended")                 \
+                                                row(sessions_opened,                               \
+                                                    "Sessions (hf1) that were opened")             \
+                                                    row(sessions_joined,                           \
+                                                        "Openings that joined a session whose "    \
+                                                        "first answer was lost")                   \
+                                                        row(sessions_parked,                       \
+                                                            "Times a session lost its connection " \
+                                                            "and waited for another")              \
+                                                            row(accept_exhausted,                  \
+                                                                "Times accepting rested for want " \
+                                                                "of descriptors")
 
 enum hf_counter {
 #define HF_COUNTER_ENUM(name, help) HF_COUNT_##name,
@@ -115,6 +127,9 @@ struct hf_route {
     struct hf_heartbeat_rules backend_beat;
     struct hf_rate_rules message_rate; /* count 0: none */
     struct hf_rate_rules principal_rate;
+    struct hf_session_rules session_rules;
+    struct hf_flow_rules session_client_rules; /* of hf1: whole messages, text is checked */
+    struct hf_flow_rules session_backend_rules;
     struct hf_callout_target *callout; /* gateway/callout.h; NULL unless auth is callout */
     struct hf_route_state *state;
 };
@@ -147,14 +162,17 @@ struct hf_gateway {
     struct hf_log *log; /* borrowed */
     struct hf_ledger *ledger;
     struct hf_limits *limits;
-    uint8_t secret[16];       /* random: keys of tables, mask keys */
-    _Atomic uint64_t next_id; /* of connections */
+    uint8_t secret[16];         /* random: keys of tables, mask keys */
+    uint8_t session_secret[32]; /* random: what the secrets of sessions are made from */
+    uint32_t boot;              /* names this process in tokens */
+    _Atomic uint64_t next_id;   /* of connections */
     _Atomic uint64_t endings[HF_CAUSE_COUNT];
     bool running;          /* the start is over */
     _Atomic bool draining; /* /readyz says 503 */
     _Atomic uint64_t reloads;
     _Atomic uint64_t reload_failures;
     hf_wall started;
+    struct hf_list moves; /* under the lock: openings between two workers */
     struct hf_worker **workers;
     size_t worker_count;
     /* Under the lock: the ports that the system chose for listeners of port 0, which all workers
@@ -209,7 +227,9 @@ struct hf_worker {
     struct hf_pool opening_pool;
     struct hf_pool head_pool; /* struct hf_head */
     struct hf_pool dial_pool;
-    struct hf_buffer record; /* of the ledger: kept between records */
+    struct hf_buffer scratch; /* where payloads are unmasked */
+    struct hf_keeper *keeper; /* the hf1 sessions: gateway/keeper.h */
+    struct hf_buffer record;  /* of the ledger: kept between records */
     _Atomic uint64_t counters[HF_COUNTER_COUNT];
     _Atomic uint64_t open_now; /* relays that are open */
 };
@@ -226,6 +246,8 @@ static inline void hf_count_ending(struct hf_gateway *gateway, enum hf_cause cau
     atomic_fetch_add_explicit(&gateway->endings[cause], 1, memory_order_relaxed);
 }
 
+/* RFC 6455 5.3: nobody can tell the next key from those he has seen. */
+void hf_worker_next_mask(struct hf_worker *worker, uint8_t mask[4]);
 /* A limit would have acted but for dry_run: the line in the log. */
 void hf_worker_say_dry_run(struct hf_worker *worker, uint64_t id, const char *limit);
 /* The loop is the caller's and must outlive the worker. */

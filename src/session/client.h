@@ -21,13 +21,12 @@
 #include "session/control.h"
 #include "session/journal.h"
 #include "session/offer.h"
+#include "ws/frame.h"
 
 #define HF_CLIENT_SECRET 16
 #define HF_CLIENT_HELLO_WAIT HF_SECONDS(5)
 #define HF_CLIENT_CLOSE_WAIT HF_SECONDS(10)
 #define HF_CLIENT_ACK_WAIT HF_SECONDS(1)
-/* Close codes of a connection that is given up while the session is to go on. */
-#define HF_CLOSE_ABANDON 4499
 
 struct hf_client_rules {
     uint64_t queue_messages; /* records of the journal */
@@ -204,9 +203,8 @@ enum hf_client_send {
     HF_CLIENT_NO_MEMORY,
 };
 enum hf_client_send hf_client_send(struct hf_client *c, uint8_t opcode, struct hf_slice payload);
-/* The application closes with a code (0: none); a second call does nothing. reason is cut to 123
- * bytes by the caller. True when the machine is over at once: there is nothing to deliver and no
- * connection. */
+/* The application closes; a second call does nothing. reason is cut to 123 bytes by the caller.
+ * True when the machine is over at once: there is nothing to deliver and no connection. */
 bool hf_client_close(struct hf_client *c, uint16_t code, struct hf_slice reason, hf_time now);
 /* False: no memory, or longer than 8000 bytes, or there is no gateway. */
 bool hf_client_auth(struct hf_client *c, struct hf_slice value);

@@ -40,6 +40,7 @@ enum hf_close_code {
     HF_CLOSE_RESTART = 1012,
     HF_CLOSE_TRY_AGAIN = 1013,
     HF_CLOSE_TOKEN_EXPIRED = 4401,
+    HF_CLOSE_ABANDON = 4499, /* the library gives the connection up, not the session */
 };
 
 struct hf_frame_head {
