@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds dist: index.js (ES module), index.cjs (CommonJS), and types for both; the same for react, where src/react.ts is there.
+// Builds dist: index.js (ES module), index.cjs (CommonJS), and types for both; the same for the parts fallback, which index loads when
+// it needs it, and react, where src/react.ts is there.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -22,25 +23,26 @@ for (const folder of folders) {
   }
 }
 
-const entries = ['index', 'react'].filter((entry) => existsSync(`src/${entry}.ts`) || existsSync(`src/${entry}.tsx`));
-for (const entry of entries) {
+const source = (entry) => ['ts', 'tsx'].map((kind) => `src/${entry}.${kind}`).find(existsSync);
+for (const entry of ['index', 'fallback', 'react'].filter(source)) {
   for (const [format, extension] of [['esm', 'js'], ['cjs', 'cjs']]) {
-    // react shares the classes of index, so it does not bring its own.
-    const shared = {
-      name: 'shared',
+    // The entries name each other's files; only types and small helpers are in more than one.
+    const apart = {
+      name: 'apart',
       setup(build) {
-        build.onResolve({ filter: /^\.\/index\.js$/ }, () => ({ path: `./index.${extension}`, external: true }));
+        build.onResolve({ filter: /^\.\/(index|fallback)\.js$/ }, ({ path }) => ({ path: path.replace(/js$/, extension), external: true }));
       },
     };
     await esbuild.build({
-      entryPoints: [existsSync(`src/${entry}.ts`) ? `src/${entry}.ts` : `src/${entry}.tsx`],
+      entryPoints: [source(entry)],
       outfile: `dist/${entry}.${extension}`,
       bundle: true,
       format,
-      target: 'es2018',
+      target: 'es2020',
       platform: 'neutral',
       external: ['react'],
-      plugins: entry === 'index' ? [] : [shared],
+      plugins: [apart],
+      supported: { 'dynamic-import': format === 'esm' },
       charset: 'utf8',
       banner: { js: `// SPDX-License-Identifier: Apache-2.0\n// ${name} ${version}` },
       logLevel: 'warning',

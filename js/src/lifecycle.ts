@@ -15,10 +15,10 @@ export function watchPage(engine: Engine, now: () => number, drain: () => void):
   };
   if (typeof document === 'object' && document) {
     const hidden = () => document.visibilityState === 'hidden';
-    on(document, 'visibilitychange', () => engine.setHidden(hidden(), now()));
+    on(document, 'visibilitychange', () => engine.setHidden(now(), hidden()));
     on(document, 'freeze', () => engine.pause(now()));
     on(document, 'resume', () => engine.wake(now()));
-    engine.setHidden(hidden(), now());
+    engine.setHidden(now(), hidden());
   }
   if (typeof addEventListener === 'function' && typeof window === 'object') {
     on(window, 'pagehide', (event) => (event.persisted ? engine.pause(now()) : engine.leave(now())));

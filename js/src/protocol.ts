@@ -37,38 +37,29 @@ export interface Control {
   num: Record<string, number>;
 }
 
-function wrong(what: string): never {
-  throw new Error('hf1: ' + what);
-}
-
-function readValue(value: string): string {
-  // Everything below 0x21 and a lone % are no part of a value.
-  if (/[\x00-\x20]|%(?![0-9a-f]{2})/i.test(value)) wrong('bad value');
-  return decodeURIComponent(value); // throws when it is not UTF-8
-}
-
 /** Reads the text behind the 0x01. Throws for what is a protocol error; an unknown verb is none. */
 export function readControl(text: string): Control {
-  const words = text.split(' ');
-  const verb = words[0];
-  if (!/^[a-z-]+$/.test(verb)) wrong('bad verb');
-  if (utf8Length(text) + 1 > (verb === 'auth' ? 16384 : 1024)) wrong('control message too long');
-  const known = Object.prototype.hasOwnProperty.call(VERBS, verb) ? VERBS[verb].split('|').map((keys) => keys.split(' ')) : [[], []];
+  const [verb, ...words] = text.split(' ');
+  const [needed, more] = (Object.keys(VERBS).indexOf(verb) < 0 ? '|' : VERBS[verb]).split('|').map((keys) => keys.split(' '));
   const control: Control = { verb, text: {}, num: {} };
-  const seen: Record<string, boolean> = {};
-  for (const word of words.slice(1)) {
-    const pair = /^([a-z_]+)=([^]*)$/.exec(word) || wrong('bad pair');
-    const key = pair[1];
-    const value = readValue(pair[2]);
-    const asNumber = known.some((keys) => keys.indexOf(key + '#') >= 0);
-    if (!asNumber && !known.some((keys) => keys.indexOf(key) >= 0)) continue;
-    if (seen['$' + key]) wrong(key + ' twice');
-    seen['$' + key] = true;
-    if (!asNumber) control.text[key] = value;
-    else if (/^\d+$/.test(value) && +value <= (LIMITS[key] || 2 ** 53 - 1)) control.num[key] = +value;
-    else wrong(key + ' is no number');
+  const seen: string[] = [''];
+  let good = /^[a-z-]+$/.test(verb) && utf8Length(text) < (verb === 'auth' ? 16384 : 1024);
+  for (const word of words) {
+    // Everything below 0x21 is no part of a value.
+    const [, key, raw] = /^([a-z_]+)=([^\x00-\x20]*)$/.exec(word) || [];
+    if (!key) throw 0;
+    const value = decodeURIComponent(raw); // throws for a bad escape, and for what is not UTF-8
+    const known = needed.concat(more).filter((name) => name.replace('#', '') === key)[0];
+    if (!known) continue;
+    good = good && seen.indexOf(known) < 0;
+    seen.push(known);
+    if (known === key) control.text[key] = value;
+    else {
+      control.num[key] = +value;
+      good = good && /^\d+$/.test(value) && +value <= (LIMITS[key] || 2 ** 53 - 1);
+    }
   }
-  for (const key of known[0]) if (key && !seen['$' + key.replace('#', '')]) wrong(key + ' is missing');
+  if (!good || needed.some((name) => seen.indexOf(name) < 0)) throw 0;
   return control;
 }
 

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The socket that applications use: the browser's WebSocket by its interface, over the engine and its transports.
 import { base64UrlEncode } from './base64.js';
-import { Engine, type Action } from './engine.js';
+import { createEngine, type Action, type Engine } from './engine.js';
 import { HoldfastError, domError } from './errors.js';
 import { HoldfastEvent, HoldfastTarget, defineHandler, now, type EventMap } from './events.js';
 import { watchPage } from './lifecycle.js';
 import { DEFAULTS, type Asked, type Options } from './options.js';
 import { ABANDON, COST } from './protocol.js';
 import { fillRandom } from './random.js';
-import { canRequest } from './transports/http.js';
-import { openPoll } from './transports/poll.js';
-import { openSse } from './transports/sse.js';
 import { openWebSocket, type WebSocketClass } from './transports/websocket.js';
 import type { HttpPlan, Link, Sink } from './transports/transport.js';
 import type { Ending, Transport } from './types.js';
 import { absolute, withParam } from './url.js';
-import { utf8Decode, utf8Encode, utf8Length } from './utf8.js';
+import { utf8Length, wellFormed } from './utf8.js';
 
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob;
 type Handler<T extends keyof EventMap> = ((this: WebSocket, event: EventMap[T]) => any) | null;
@@ -67,10 +64,10 @@ function list(protocols: string | string[] | null | undefined): string[] {
 }
 
 export class WebSocket extends HoldfastTarget {
-  static readonly CONNECTING = 0;
-  static readonly OPEN = 1;
-  static readonly CLOSING = 2;
-  static readonly CLOSED = 3;
+  declare static readonly CONNECTING: 0;
+  declare static readonly OPEN: 1;
+  declare static readonly CLOSING: 2;
+  declare static readonly CLOSED: 3;
   declare readonly CONNECTING: 0;
   declare readonly OPEN: 1;
   declare readonly CLOSING: 2;
@@ -110,29 +107,19 @@ export class WebSocket extends HoldfastTarget {
     this.endpoints.forEach((one) => typeof one === 'function' || (this.address = this.address || absolute(one)));
     if (typeof protocols !== 'function') list(protocols);
     this.binary = typeof Blob === 'function' && !(typeof navigator === 'object' && navigator.product === 'ReactNative') ? 'blob' : 'arraybuffer';
-    const sessions = o.sessions;
-    const transports = o.transports.filter((t) => (t === 'websocket' ? this.Class() : sessions && canRequest()));
-    if (!transports.length) throw new Error('holdfast: no WebSocket here; give a class as the option WebSocket');
-    this.engine = new Engine({
-      minDelay: o.minReconnectionDelay,
-      maxDelay: o.maxReconnectionDelay,
-      growFactor: o.reconnectionDelayGrowFactor,
-      minUptime: o.minUptime,
-      connectionTimeout: o.connectionTimeout,
-      maxRetries: o.maxRetries,
-      maxMessages: o.maxEnqueuedMessages,
-      maxBytes: o.maxEnqueuedBytes,
-      whileHidden: o.whileHidden,
+    const requests = o.sessions && (typeof fetch === 'function' || typeof XMLHttpRequest === 'function');
+    const transports = o.transports.filter((t) => (t === 'websocket' ? this.Class() : requests));
+    if (!transports.length) throw new Error('no WebSocket here: give a class as the option WebSocket');
+    this.engine = createEngine({
+      ...o,
       transports,
-      endpoints: this.endpoints.length,
-      sessions,
+      addresses: this.endpoints.length,
       random: Math.random,
       secret: () => {
         const bytes = new Uint8Array(18);
         (o.randomBytes || fillRandom)(bytes);
         return base64UrlEncode(bytes);
       },
-      shouldReconnect: o.shouldReconnect,
     });
     if (!o.startClosed) {
       this.engine.start(now());
@@ -207,13 +194,9 @@ export class WebSocket extends HoldfastTarget {
     if (code !== undefined && code !== 1000 && !(code >= 3000 && code < 5000)) {
       throw domError('InvalidAccessError', `the code ${code} is neither 1000 nor between 3000 and 4999`);
     }
-    const bytes = utf8Encode(reason === undefined ? '' : String(reason));
-    if (bytes.length > 123) throw domError('SyntaxError', 'the reason is longer than 123 bytes');
-    if (this.engine.phase === 'idle') {
-      this.engine.phase = 'closed';
-      return;
-    }
-    this.engine.close(code, utf8Decode(bytes), now());
+    const words = wellFormed(reason === undefined ? '' : String(reason));
+    if (utf8Length(words) > 123) throw domError('SyntaxError', 'the reason is longer than 123 bytes');
+    this.engine.close(code, words, now());
     this.drain();
   }
 
@@ -251,7 +234,7 @@ export class WebSocket extends HoldfastTarget {
     return {
       state: this.state,
       transport: link ? link.transport : null,
-      session: engine.sessionName || null,
+      session: engine.session.hello?.text.session ?? null,
       ...engine.counts,
       queued: outbox.waiting,
       unacknowledged: outbox.length - outbox.waiting,
@@ -280,7 +263,7 @@ export class WebSocket extends HoldfastTarget {
 
   /** For what has no page, such as React Native's AppState: the application went to the background or came back. */
   setHidden(hidden: boolean): void {
-    this.engine.setHidden(hidden, now());
+    this.engine.setHidden(now(), hidden);
     this.drain();
   }
 
@@ -363,66 +346,64 @@ export class WebSocket extends HoldfastTarget {
       const origin = /^\w+:\/\/[^/?]+/.exec(this.address);
       init = { data, origin: origin ? origin[0] : '', lastEventId: '', source: null, ports: [] };
     } else if (type === 'authorized' && typeof this.options.token === 'function') {
-      this.engine.authAt = now() + Math.max(1_000, (init.expires - Date.now()) * 0.8);
+      this.engine.renewAt(now() + Math.max(1_000, (init.expires - Date.now()) * 0.8));
     }
     this.dispatchEvent(new HoldfastEvent(type, init));
   }
 
-  private dial(plan: { id: number; transport: Transport; endpoint: number; url?: string; offers: string[] }): void {
-    const { engine, options } = this;
-    const { id } = plan;
-    const failed = (error: unknown) => {
+  private dial({ id, transport, endpoint, url: moved, offers }: Action & { do: 'dial' }): void {
+    const { engine, options, links } = this;
+    const told = <A extends any[]>(tell: (...args: A) => void) => (...args: A) => {
+      tell(...args);
+      this.drain();
+    };
+    const failed = told((error: unknown) => {
       this.log('attempt', error);
       engine.lost(id, 1006, error instanceof Error ? error.message : String(error), false, now());
-      this.drain();
-    };
-    const told = (tell: () => void) => {
-      tell();
-      this.drain();
-    };
+    });
     const sink: Sink = {
-      opened: (protocol, extensions) => told(() => engine.opened(id, protocol, extensions, now())),
-      text: (raw) => told(() => engine.text(id, raw, utf8Length(raw), now())),
-      message: (data) => told(() => engine.message(id, data, typeof data === 'string' ? utf8Length(data) : data.byteLength, now())),
-      control: (text) => told(() => engine.controlText(id, text, now())),
-      alive: () => engine.alive(id, now()),
-      closed: (code, reason, clean) =>
-        told(() => {
-          delete this.links[id];
-          engine.lost(id, code, reason, clean, now());
-        }),
+      opened: told((protocol, extensions) => engine.opened(id, protocol, extensions, now())),
+      text: told((raw) => engine.text(id, raw, utf8Length(raw), now())),
+      message: told((data) => engine.message(id, data, typeof data === 'string' ? utf8Length(data) : data.byteLength, now())),
+      control: told((text) => engine.control(id, text, now())),
+      alive: told(() => engine.alive(id, now())),
+      closed: told((code, reason, clean) => {
+        delete links[id];
+        engine.lost(id, code, reason, clean, now());
+      }),
     };
-    const moved = plan.url && /^wss?:\/\//.test(plan.url) && !(/^wss:/.test(this.address) && /^ws:/.test(plan.url)) ? plan.url : undefined;
-    ask(moved || this.endpoints[plan.endpoint], (url) =>
+    // Where goaway points to is as safe as what is in use, or it is not gone to.
+    if (!moved || moved.split(':')[0] !== this.address.split(':')[0]) moved = '';
+    ask(moved || this.endpoints[endpoint], (url) =>
       ask(this.protocols, (protocols) =>
         ask(options.token, (token) => {
           if (!engine.dials(id)) return;
           const all = list(protocols);
           this.address = absolute(url);
           const full = token ? withParam(this.address, options.tokenParam, token) : this.address;
-          this.log('connect', plan.transport, this.address);
-          this.links[id] = this.open(plan.transport, full, plan.offers, all, sink);
+          this.log('connect', transport, this.address);
+          if (transport === 'websocket') {
+            links[id] = openWebSocket(this.Class()!, full, offers.concat(all), sink);
+            return;
+          }
+          const plan: HttpPlan = {
+            url: full.replace(/^ws/i, 'http'),
+            offer: offers[1],
+            protocols: all,
+            key: () => engine.session.hello?.text.key ?? '',
+            received: () => engine.session.received,
+            held: engine.withheld,
+          };
+          import('./fallback.js').then(({ openPoll, openSse }) => {
+            if (engine.dials(id)) links[id] = (transport === 'sse' ? openSse : openPoll)(plan, sink);
+          }).catch(failed);
         }, failed), failed), failed);
   }
-
-  private open(transport: Transport, url: string, offers: string[], protocols: string[], sink: Sink): Link {
-    if (transport === 'websocket') return openWebSocket(this.Class()!, url, offers.concat(protocols), sink);
-    const { engine } = this;
-    const plan: HttpPlan = {
-      url: url.replace(/^ws/i, 'http'),
-      offer: offers[1],
-      protocols,
-      key: () => engine.sessionKey,
-      received: () => engine.received,
-      held: () => engine.withheld,
-    };
-    return transport === 'sse' ? openSse(plan, sink) : openPoll(plan, sink);
-  }
 }
 
-for (const [name, value] of [['CONNECTING', 0], ['OPEN', 1], ['CLOSING', 2], ['CLOSED', 3]] as const) {
-  Object.defineProperty(WebSocket.prototype, name, { value, enumerable: true });
-}
+['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].forEach((name, value) => {
+  for (const one of [WebSocket, WebSocket.prototype]) Object.defineProperty(one, name, { value, enumerable: true });
+});
 for (const type of ['open', 'message', 'close', 'error', 'reconnecting', 'reconnected', 'rebound', 'authorized']) {
   defineHandler(WebSocket.prototype, type);
 }

@@ -11,7 +11,7 @@ await esbuild.build({
   outdir: `${root}/test/.build`,
   outbase: `${root}/src`,
   format: 'esm',
-  target: 'es2018',
+  target: 'es2020',
   tsconfig: `${root}/tsconfig.json`,
   jsx: 'automatic',
   sourcemap: 'inline',

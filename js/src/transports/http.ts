@@ -5,7 +5,7 @@ import { ABANDON } from '../protocol.js';
 import { BINARY, CONTROL, TEXT, writeList } from '../framed.js';
 import { utf8Length } from '../utf8.js';
 import type { Payload } from '../outbox.js';
-import type { HttpPlan, Sink } from './transport.js';
+import type { HttpPlan, Link, Sink } from './transport.js';
 
 export interface Answer {
   status: number;
@@ -29,10 +29,7 @@ export interface Request {
 }
 
 const NOTHING = new ArrayBuffer(0);
-
-export function canRequest(): boolean {
-  return typeof fetch === 'function' || typeof XMLHttpRequest === 'function';
-}
+export const LIST = 'application/x-hf1';
 
 /** Starts a request; what it returns ends it, after which nothing is told any more. */
 export function request(url: string, how: Request): () => void {
@@ -118,16 +115,7 @@ function byXhr(url: string, how: Request): () => void {
   };
 }
 
-/** The headers that open or resume a session. */
-export function opening(plan: HttpPlan, accept: string): Record<string, string> {
-  const headers: Record<string, string> = { Accept: accept };
-  headers[plan.offer.indexOf('hf1.r.') ? 'HF-Open' : 'HF-Resume'] = plan.offer;
-  if (plan.protocols.length) headers['HF-Protocol'] = plan.protocols.join(', ');
-  return headers;
-}
-
 const LIST_BYTES = 65_536;
-const TRIES = 3;
 
 interface Item {
   type: number;
@@ -136,109 +124,94 @@ interface Item {
   number: number;
 }
 
-/** What goes to the gateway beside a stream or polls: one POST at a time, in order. */
-export class Poster {
-  bufferedAmount = 0;
-  private queue: Item[] = [];
-  private busy = false;
-  private next = 1;
-  private stop = () => {};
-  private timer: any;
-  private closing: (() => void) | undefined;
+/** What both transports have in common: POSTs for what is sent, one at a time and in order, and the ways in which it ends.
+ *  start is given a function for requests, of which one runs at a time beside the POSTs, and one that ends the connection. */
+export function openHttp(
+  plan: HttpPlan,
+  sink: Sink,
+  start: (get: (headers: Record<string, string>, how: Omit<Request, 'method' | 'headers'>) => void, end: (why: string) => void) => void,
+): Link {
+  let over = false;
+  let leaving = false;
+  let busy = false;
+  let queue: Item[] = [];
+  let next = 1;
+  let bufferedAmount = 0;
+  const stops: (() => void)[] = [];
+  const end = (code: number, reason: string, clean: boolean) => {
+    if (over) return;
+    quit();
+    sink.closed(code, reason, clean);
+  };
+  const quit = () => {
+    over = true;
+    stops.forEach((stop) => stop());
+  };
+  let finish = () => {};
 
-  /** failed: the connection cannot go on. */
-  constructor(private plan: HttpPlan, private failed: (why: string) => void) {}
-
-  send(data: Payload, number: number): void {
-    const size = typeof data === 'string' ? utf8Length(data) : data instanceof ArrayBuffer ? data.byteLength : data.size;
-    this.bufferedAmount += size;
-    this.push({ type: typeof data === 'string' ? TEXT : BINARY, data, size, number });
-  }
-
-  control(text: string): void {
-    this.push({ type: CONTROL, data: text, size: text.length, number: 0 });
-  }
-
-  /** Calls done when everything was answered. */
-  close(done: () => void): void {
-    this.closing = done;
-    if (!this.busy && !this.queue.length) done();
-  }
-
-  end(): void {
-    this.failed = () => {};
-    this.closing = undefined;
-    this.queue = [];
-    this.stop();
-    clearTimeout(this.timer);
-  }
-
-  private push(item: Item): void {
-    this.queue.push(item);
+  const push = (type: number, data: Payload, size: number, number: number) => {
+    queue.push({ type, data, size, number });
     // What is sent in one go goes in one POST.
-    if (!this.busy) {
-      this.busy = true;
-      Promise.resolve().then(() => this.flush());
-    }
-  }
-
-  private flush(): void {
-    const items: Item[] = [];
+    if (!busy) Promise.resolve().then(flush);
+    busy = true;
+  };
+  const flush = () => {
     let bytes = 0;
-    while (this.queue.length && (!items.length || bytes + this.queue[0].size < LIST_BYTES)) {
-      bytes += this.queue[0].size;
-      items.push(this.queue.shift()!);
-    }
-    this.busy = items.length > 0;
-    if (!this.busy) {
-      if (this.closing) this.closing();
-      return;
-    }
-    Promise.all(items.map((item) => (typeof item.data === 'string' ? item.data : item.data instanceof ArrayBuffer ? item.data : item.data.arrayBuffer()))).then(
-      (data) => {
-        const first = items.filter((item) => item.number)[0];
-        const body = writeList(items.map((item, i) => ({ type: item.type, data: typeof data[i] === 'string' ? data[i] : new Uint8Array(data[i]) })));
-        this.post(items, body, first ? first.number : this.next, 1);
-      },
-      () => this.failed('a message could not be read'),
-    );
-  }
-
-  private post(items: Item[], body: Uint8Array, seq: number, attempt: number): void {
-    const bye = items.some((item) => item.type === CONTROL && /^bye /.test(item.data as string));
-    const headers = { 'Content-Type': 'application/x-hf1', 'HF-Key': this.plan.key() || '', 'HF-Seq': String(seq) };
-    this.stop = request(this.plan.url, {
+    const end = queue.findIndex((item, i) => (bytes += item.size) > LIST_BYTES && i > 0);
+    const items = queue.splice(0, end < 0 ? queue.length : end);
+    busy = items.length > 0;
+    if (!busy) finish();
+    else Promise.all(items.map(({ data }) => (typeof data === 'object' && 'arrayBuffer' in data ? data.arrayBuffer() : data))).then((data) => post(items, data), () => failed('a Blob that cannot be read'));
+  };
+  const failed = (why: string) => end(1006, why, false);
+  const post = (items: Item[], data: (string | ArrayBuffer)[]) => {
+    const body = writeList(data.map((one, i) => ({ type: items[i].type, data: typeof one === 'string' ? one : new Uint8Array(one) })));
+    const numbers = items.map((item) => item.number).filter(Boolean);
+    if (over) return;
+    stops[1] = request(plan.url, {
       method: 'POST',
-      headers,
+      headers: { 'Content-Type': LIST, 'HF-Key': plan.key(), 'HF-Seq': String(numbers[0] || next) },
       body,
-      keepalive: bye && body.length < 60_000,
+      // The page may be gone before it is answered.
+      keepalive: leaving && body.length < LIST_BYTES / 2,
       done: (answer) => {
-        const status = answer ? answer.status : 0;
-        if (status === 200 || status === 204) {
-          for (const item of items) {
-            if (!item.number) continue;
-            this.bufferedAmount -= item.size;
-            this.next = item.number + 1;
-          }
-          this.flush();
-        } else if (status === 429 || ((!status || status >= 500) && attempt < TRIES)) {
-          const wait = +((answer && answer.header('Retry-After')) || 0) * 1000 || 300 * attempt;
-          this.timer = setTimeout(() => this.post(items, body, seq, attempt + 1), wait);
-        } else this.failed(`POST ${status}`);
+        // Whatever went wrong: the next connection says what came.
+        if (!answer || answer.status >= 300) return failed('POST ' + (answer ? answer.status : ''));
+        items.forEach((item) => (bufferedAmount -= item.number && item.size));
+        next = (numbers.pop() || next - 1) + 1;
+        flush();
       },
     });
-  }
+  };
+
+  start(
+    (headers, how) => {
+      if (!over) stops[0] = request(plan.url, { method: 'GET', headers, ...how });
+    },
+    (why) => leaving || failed(why),
+  );
+  return {
+    get bufferedAmount() {
+      return bufferedAmount;
+    },
+    send(data, number) {
+      const size = typeof data === 'string' ? utf8Length(data) : 'size' in data ? data.size : data.byteLength;
+      bufferedAmount += size;
+      push(typeof data === 'string' ? TEXT : BINARY, data, size, number);
+    },
+    control: (text) => push(CONTROL, text, text.length, 0),
+    close(code = 1005, reason = '') {
+      if (code === ABANDON) return quit();
+      leaving = true;
+      finish = () => end(code, reason, true);
+      if (!busy) finish();
+    },
+  };
 }
 
-/** The part of closing that both transports share: abandons at once, or tells closed when everything that was sent has been answered. */
-export function closeLink(poster: Poster, stop: () => void, sink: Sink, code = 1005, reason = ''): void {
-  if (code === ABANDON) {
-    stop();
-    return poster.end();
-  }
-  poster.close(() => {
-    stop();
-    poster.end();
-    sink.closed(code, reason, true);
-  });
+/** The headers that open or resume a session. */
+export function opening(plan: HttpPlan, accept: string): Record<string, string> {
+  const headers: Record<string, string> = { Accept: accept, [plan.offer.indexOf('hf1.r.') ? 'HF-Open' : 'HF-Resume']: plan.offer };
+  if (plan.protocols.length) headers['HF-Protocol'] = plan.protocols.join(', ');
+  return headers;
 }

@@ -3,7 +3,7 @@
 import { base64Decode } from '../base64.js';
 import { utf8Decode } from '../utf8.js';
 import { HF1 } from '../protocol.js';
-import { Poster, closeLink, opening, request } from './http.js';
+import { openHttp, opening } from './http.js';
 import type { HttpPlan, Link, Sink } from './transport.js';
 
 /** Reads a stream of events, in pieces of any size. */
@@ -44,48 +44,23 @@ export class EventReader {
 }
 
 export function openSse(plan: HttpPlan, sink: Sink): Link {
-  let over = false;
-  let leaving = false;
-  const quit = () => {
-    over = true;
-    stop();
-  };
-  const end = (code: number, reason: string, clean: boolean) => {
-    if (over) return;
-    quit();
-    poster.end();
-    sink.closed(code, reason, clean);
-  };
-  const poster = new Poster(plan, (why) => end(1006, why, false));
   const reader = new EventReader((type, data) => {
-    if (over) return;
     if (!type || type === 'message') sink.message(data);
     else if (type === 'binary') sink.message(base64Decode(data).buffer as ArrayBuffer);
     else if (type === 'text64') sink.message(utf8Decode(base64Decode(data)));
     else sink.control(data ? `${type} ${data}` : type);
   });
-  const stop = request(plan.url, {
-    method: 'GET',
-    headers: opening(plan, 'text/event-stream'),
-    head: (answer) => {
-      if (answer.status === 200 && /^text\/event-stream/i.test(answer.header('Content-Type') || '')) sink.opened(HF1, '');
-      else end(1006, `HTTP ${answer.status}`, false);
-    },
-    part: (text) => {
-      sink.alive();
-      reader.feed(text);
-    },
-    done: () => leaving || end(1006, '', false),
-  });
-  return {
-    get bufferedAmount() {
-      return poster.bufferedAmount;
-    },
-    send: (data, number) => poster.send(data, number),
-    control: (text) => poster.control(text),
-    close(code, reason) {
-      leaving = true;
-      closeLink(poster, quit, sink, code, reason);
-    },
-  };
+  return openHttp(plan, sink, (get, end) =>
+    get(opening(plan, 'text/event-stream'), {
+      head: (answer) => {
+        if (answer.status === 200 && /^text\/event-stream/i.test(answer.header('Content-Type') || '')) sink.opened(HF1, '');
+        else end(`HTTP ${answer.status}`);
+      },
+      part: (text) => {
+        sink.alive();
+        reader.feed(text);
+      },
+      done: () => end(''),
+    }),
+  );
 }

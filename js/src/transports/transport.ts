@@ -34,7 +34,7 @@ export interface HttpPlan {
   /** The application's subprotocols. */
   protocols: string[];
   /** Secret key of the session, once hello has said it. */
-  key(): string | undefined;
+  key(): string;
   /** Messages that were received. */
   received(): number;
   /** Nothing may be acknowledged now: a successor of this connection has stated a position. */
