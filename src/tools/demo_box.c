@@ -18,7 +18,7 @@ struct link {
     struct hf_list node;
     struct demo_box *box;
     struct side sides[2]; /* towards the client, towards the target */
-    hf_time heard;        /* the last byte, in either direction */
+    hf_time cut_at;       /* HF_NEVER: it is left alone */
 };
 
 static struct side *other_side(struct side *side)
@@ -54,7 +54,6 @@ static void on_open(void *owner, struct hf_stream *stream)
 static size_t on_bytes(void *owner, struct hf_stream *stream, struct hf_slice bytes)
 {
     struct side *side = owner;
-    side->link->heard = demo_clock_now(side->link->box->clock);
     size_t taken = hf_stream_send(other_side(side)->stream, bytes);
     if (taken < bytes.len) {
         hf_stream_pause(stream);
@@ -97,7 +96,11 @@ static void on_accept(void *owner, struct hf_stream *stream, const struct hf_add
         return;
     }
     link->box = box;
-    link->heard = demo_clock_now(box->clock);
+    link->cut_at = box->age_max == 0
+                       ? HF_NEVER
+                       : demo_clock_now(box->clock) + box->age_min +
+                             (hf_time)hf_random_below(box->random,
+                                                      (uint64_t)(box->age_max - box->age_min + 1));
     hf_list_init(&link->node);
     hf_list_append(&box->links, &link->node);
     link->sides[0] = (struct side){.link = link, .stream = stream, .open = true};
@@ -111,37 +114,40 @@ static void on_accept(void *owner, struct hf_stream *stream, const struct hf_add
 
 static const struct hf_listener_handler box_handler = {.on_accept = on_accept};
 
-/* Bytes that came but were not read yet were not silence. */
-static bool has_unread(const struct link *link)
+static unsigned cut_due(struct demo_box *box, hf_time now)
 {
-    for (int i = 0; i < 2; i++) {
-        struct hf_progress progress = {0};
-        hf_stream_progress(link->sides[i].stream, &progress);
-        if (progress.unread > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void demo_box_tick(struct demo_box *box)
-{
-    hf_time now = demo_clock_now(box->clock);
+    unsigned cuts = 0;
     struct hf_list *next;
     for (struct hf_list *node = box->links.next; node != &box->links; node = next) {
         struct link *link = HF_CONTAINER(node, struct link, node);
         next = node->next;
-        if (now - link->heard >= box->silence_max && !has_unread(link)) {
-            box->cuts++;
+        if (link->cut_at <= now) {
+            cuts++;
             end_link(link, true);
         }
     }
+    box->cuts += cuts;
+    return cuts;
 }
 
-enum hf_status demo_box_init(struct demo_box *box, struct demo_clock *clock, hf_time silence_max)
+void demo_box_tick(struct demo_box *box)
+{
+    if (box->age_max > 0) {
+        (void)cut_due(box, demo_clock_now(box->clock));
+    }
+}
+
+unsigned demo_box_cut_all(struct demo_box *box)
+{
+    return cut_due(box, HF_NEVER);
+}
+
+enum hf_status demo_box_init(struct demo_box *box, struct demo_clock *clock,
+                             struct hf_random *random, hf_time age_min, hf_time age_max)
 {
     struct hf_listen how = {0};
-    *box = (struct demo_box){.clock = clock, .silence_max = silence_max};
+    *box =
+        (struct demo_box){.clock = clock, .random = random, .age_min = age_min, .age_max = age_max};
     hf_list_init(&box->links);
     hf_list_init(&box->ended);
     HF_ASSERT(hf_address_parse(HF_LITERAL("127.0.0.1:0"), &how.address));

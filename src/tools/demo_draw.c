@@ -13,17 +13,17 @@
 #include <unistd.h>
 
 #define LABEL_COLUMNS 11
-#define STATE_COLUMNS 33
+#define STATE_COLUMNS 34
 #define BAR_COLUMNS_MIN 8
 #define LINES_ROUND_ROWS 10 /* of the picture, that are no client's row */
 #define SHOW_CURSOR "\033[?25h"
 #define HIDE_CURSOR "\033[?25l"
 
-enum sign { SIGN_OPEN, SIGN_PING, SIGN_MESSAGE, SIGN_CUT, SIGN_AHEAD, SIGN_GONE, SIGNS };
+enum sign { SIGN_OPEN, SIGN_CUT, SIGN_AHEAD, SIGN_GONE, SIGNS };
 
 static const char *const signs[2][SIGNS] = {
-    {"=", "+", "o", "X", ".", " "},
-    {"━", "┿", "●", "✗", "·", " "},
+    {"=", "X", ".", " "},
+    {"━", "✗", "·", " "},
 };
 
 const char *demo_style_text(bool colour, enum demo_style style)
@@ -98,17 +98,17 @@ static void put_box(struct demo_draw *d)
 
 static void put_paths(struct demo_draw *d)
 {
-    put_text(d, DEMO_BOLD, " direct   ");
+    put_text(d, DEMO_BOLD, " plain    ");
     put_text(d, DEMO_PLAIN, "client ");
     put_box(d);
-    put_hop(d, 10 + 15);
+    put_hop(d, 14);
     put_text(d, DEMO_PLAIN, " backend");
     end_line(d);
     put_text(d, DEMO_BOLD, " held     ");
     put_text(d, DEMO_PLAIN, "client ");
     put_box(d);
     put_text(d, DEMO_GOOD, " holdfast ");
-    put_box(d);
+    put_hop(d, 4);
     put_text(d, DEMO_PLAIN, " backend");
     end_line(d);
 }
@@ -116,9 +116,9 @@ static void put_paths(struct demo_draw *d)
 static void put_head(struct demo_draw *d)
 {
     put_line(d, DEMO_PLAIN,
-             " A middlebox cuts every connection that is silent for 3 s, as CDNs and NATs do.");
+             " A middlebox cuts every connection after 2 to 4 s, as bad networks and restarts do.");
     put_line(d, DEMO_PLAIN,
-             " The apps are idle and alike; one half goes through holdfast, which sends pings.");
+             " Plain clients connect again after 1 s; held ones are libholdfast behind holdfast.");
     end_line(d);
     put_paths(d);
     end_line(d);
@@ -153,30 +153,22 @@ static enum sign sign_at(const struct demo_draw *d, const struct demo_client *c,
                          hf_time now)
 {
     hf_time from = column_time(d, column);
-    hf_time to = column_time(d, column + 1);
-    bool ended = c->state == DEMO_CUT || c->state == DEMO_FAILED;
-    if (ended && c->ended >= from && (c->ended < to || column + 1 == bar_columns(d))) {
+    unsigned marks = marks_between(c, from, column_time(d, column + 1));
+    if (marks & DEMO_MARK_CUT) {
         return SIGN_CUT;
     }
-    if (ended && from > c->ended) {
-        return SIGN_GONE;
+    if (marks & DEMO_MARK_HERE) {
+        return SIGN_OPEN;
     }
-    if (from > now || c->state == DEMO_WAITING || c->state == DEMO_OPENING) {
-        return SIGN_AHEAD;
-    }
-    unsigned marks = marks_between(c, from, to);
-    if (marks != 0) {
-        return marks & DEMO_MARK_MESSAGE ? SIGN_MESSAGE : SIGN_PING;
-    }
-    return to <= c->opened ? SIGN_GONE : SIGN_OPEN;
+    return from > now || c->opened == 0 ? SIGN_AHEAD : SIGN_GONE;
 }
 
 static void put_bar(struct demo_draw *d, const struct demo_client *c)
 {
-    static const enum demo_style styles[SIGNS] = {
-        [SIGN_OPEN] = DEMO_GOOD, [SIGN_PING] = DEMO_GOOD, [SIGN_MESSAGE] = DEMO_NOTE,
-        [SIGN_CUT] = DEMO_BAD,   [SIGN_AHEAD] = DEMO_DIM, [SIGN_GONE] = DEMO_PLAIN,
-    };
+    static const enum demo_style styles[SIGNS] = {[SIGN_OPEN] = DEMO_GOOD,
+                                                  [SIGN_CUT] = DEMO_BAD,
+                                                  [SIGN_AHEAD] = DEMO_DIM,
+                                                  [SIGN_GONE] = DEMO_PLAIN};
     hf_time now = demo_world_now(d->world);
     for (unsigned i = 0; i < bar_columns(d); i++) {
         enum sign sign = sign_at(d, c, i, now);
@@ -186,34 +178,24 @@ static void put_bar(struct demo_draw *d, const struct demo_client *c)
 
 static void put_state(struct demo_draw *d, const struct demo_client *c)
 {
-    double life = (double)demo_client_life(c) / 1e6;
-    switch (c->state) {
-    case DEMO_WAITING:
-    case DEMO_OPENING:
-        put_text(d, DEMO_DIM, "connecting");
-        break;
-    case DEMO_OPEN:
-    case DEMO_LEFT:
-        putf(d, DEMO_GOOD, "%4.1f s", life);
-        if (c->side == DEMO_HELD) {
-            putf(d, DEMO_PLAIN, "  pings %u+%u", c->pings, c->pings_back);
-        }
-        putf(d, DEMO_PLAIN, "  messages %u", c->chunks + c->answers);
-        break;
-    case DEMO_CUT:
-        putf(d, DEMO_BAD, "cut after %.1f s: ", life);
-        putf(d, DEMO_PLAIN, "%s", c->code == 1006 ? "1006, no Close" : c->how);
-        break;
-    case DEMO_FAILED:
+    unsigned lost = demo_client_lost(c);
+    if (c->state == DEMO_FAILED) {
         putf(d, DEMO_BAD, "failed: %s", c->how);
-        break;
+        return;
     }
+    if (c->opened == 0) {
+        put_text(d, DEMO_DIM, "connecting");
+        return;
+    }
+    putf(d, DEMO_PLAIN, "cut %u x  ", c->cuts);
+    putf(d, c->closes == 0 ? DEMO_GOOD : DEMO_BAD, "closes %u  ", c->closes);
+    putf(d, lost == 0 ? DEMO_GOOD : DEMO_BAD, "lost %u", lost);
 }
 
 static void put_row(struct demo_draw *d, const struct demo_client *c)
 {
-    putf(d, demo_client_is_alive(c) ? DEMO_BOLD : DEMO_PLAIN, " %-6s %2u ", demo_side_text(c->side),
-         c->number);
+    putf(d, c->state == DEMO_CONNECTED ? DEMO_BOLD : DEMO_PLAIN, " %-6s %2u ",
+         demo_side_text(c->side), c->number);
     put_bar(d, c);
     put_text(d, DEMO_PLAIN, "  ");
     put_state(d, c);
@@ -224,18 +206,18 @@ static void put_side(struct demo_draw *d, enum demo_side side, unsigned rows)
 {
     unsigned count = d->world->options.clients;
     unsigned shown = count <= rows ? count : rows - 1;
-    unsigned alive = 0;
+    unsigned lost = 0;
     for (unsigned i = 0; i < count; i++) {
         const struct demo_client *c = demo_world_client(d->world, side, i);
         if (i < shown) {
             put_row(d, c);
         } else {
-            alive += demo_client_is_alive(c);
+            lost += demo_client_lost(c);
         }
     }
     if (shown < count) {
-        putf(d, DEMO_PLAIN, " %-6s    and %u more, %u of them alive", demo_side_text(side),
-             count - shown, alive);
+        putf(d, DEMO_PLAIN, " %-6s    and %u more, which lost %u", demo_side_text(side),
+             count - shown, lost);
         end_line(d);
     }
 }
@@ -263,13 +245,9 @@ static void put_legend(struct demo_draw *d)
 {
     const char *const *s = signs[d->utf8];
     putf(d, DEMO_GOOD, " %s%s", s[SIGN_OPEN], s[SIGN_OPEN]);
-    put_text(d, DEMO_PLAIN, " open  ");
-    put_text(d, DEMO_GOOD, s[SIGN_PING]);
-    put_text(d, DEMO_PLAIN, " ping answered (by client+backend)  ");
-    put_text(d, DEMO_NOTE, s[SIGN_MESSAGE]);
-    put_text(d, DEMO_PLAIN, " message  ");
+    put_text(d, DEMO_PLAIN, " connected  ");
     put_text(d, DEMO_BAD, s[SIGN_CUT]);
-    put_text(d, DEMO_PLAIN, " cut   Ctrl-C ends");
+    put_text(d, DEMO_PLAIN, " cut  closes: what the application sees   Ctrl-C ends");
     end_line(d);
 }
 
@@ -349,9 +327,9 @@ void demo_draw_picture(struct demo_draw *d)
     d->column = 0;
     put_head(d);
     put_axis(d);
-    put_side(d, DEMO_DIRECT, room < 2 ? 2 : room);
+    put_side(d, DEMO_PLAIN_SIDE, room < 2 ? 2 : room);
     end_line(d);
-    put_side(d, DEMO_HELD, room < 2 ? 2 : room);
+    put_side(d, DEMO_HELD_SIDE, room < 2 ? 2 : room);
     end_line(d);
     put_legend(d);
     hf_buffer_add_text(&d->out, "\033[J");

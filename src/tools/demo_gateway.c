@@ -17,16 +17,8 @@ static enum hf_status load_config(struct demo_gateway *g, const struct hf_addres
     (void)snprintf(url, sizeof(url), "http://%s", where);
     /* What a person's shell says to holdfast is not for the demo. */
     const char *const nothing[] = {NULL};
-    /* The timeout is shorter than the middlebox's: a leg that answers nothing is known to be lost
-     * before it is cut. */
-    const char *const words[] = {"--listen=127.0.0.1:0",
-                                 "--upstream",
-                                 url,
-                                 "--workers=1",
-                                 "--heartbeat-interval=1s",
-                                 "--heartbeat-timeout=2s",
-                                 "--log-level=error",
-                                 NULL};
+    const char *const words[] = {"--listen=127.0.0.1:0", "--upstream",        url,
+                                 "--workers=1",          "--log-level=error", NULL};
     struct hf_config_input input = {.flags = words, .environment = nothing};
     return hf_config_load(&input, &g->config, why);
 }

@@ -6,18 +6,16 @@
 #include "tools/demo_world.h"
 
 struct demo_tally {
-    unsigned connections;
-    unsigned cut;
-    unsigned held;  /* to the end of the run */
-    unsigned right; /* the demo's promise has come true for so many */
-    hf_time life_min;
-    hf_time life_median;
-    hf_time life_max;
-    unsigned sent;       /* messages that were for them: chunks and answers */
-    unsigned lost;       /* ... and did not come */
-    unsigned disorder;   /* ... or came twice, or not in their order */
-    unsigned pings;      /* answered by the clients */
-    unsigned pings_back; /* ... and by the backend */
+    unsigned clients;
+    unsigned right;          /* the demo's promise has come true for so many */
+    unsigned cuts;           /* connections that ended under them */
+    unsigned closes;         /* that their applications saw */
+    unsigned backend_opens;  /* connections that the backend saw */
+    unsigned backend_closes; /* of those, that ended before the goodbyes */
+    unsigned sent;           /* messages in both directions that were due to arrive */
+    unsigned lost;           /* ... and did not */
+    unsigned disorder;       /* ... or came twice, or not in their order */
+    hf_time away_max;        /* the longest time without a connection */
 };
 
 struct demo_report {
@@ -25,9 +23,7 @@ struct demo_report {
     struct demo_tally tallies[DEMO_SIDES];
     struct demo_cause causes[DEMO_CAUSES_MAX];
     size_t cause_count;
-    unsigned cuts_direct; /* by the middlebox on the way of the direct ones */
-    unsigned cuts_held;   /* by the two on the way of the held ones */
-    bool right;           /* everything was as promised */
+    bool right; /* the held side was cut and lost nothing */
 };
 
 /* After the run. */
