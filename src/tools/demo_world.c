@@ -284,9 +284,6 @@ static void send_notes(struct demo_world *w, hf_time now)
         if (writes && now >= c->opened + c->sent * NOTE_STEP) {
             send_note(c);
         }
-        if (c->state == DEMO_CONNECTED) {
-            mark(c, DEMO_MARK_HERE);
-        }
     }
 }
 
@@ -446,9 +443,19 @@ static void advance(struct demo_world *w, hf_time now, hf_time true_now)
     }
 }
 
+static void mark_here(struct demo_world *w)
+{
+    for (unsigned i = 0; i < DEMO_SIDES * w->options.clients; i++) {
+        if (w->clients[i].state == DEMO_CONNECTED) {
+            mark(&w->clients[i], DEMO_MARK_HERE);
+        }
+    }
+}
+
 static void tick(struct hf_timer *timer, hf_time loop_now)
 {
     struct demo_world *w = HF_CONTAINER(timer, struct demo_world, timer);
+    mark_here(w);
     advance(w, demo_world_now(w), loop_now - w->started);
     hf_timer_set(w->loop, &w->timer, loop_now + TICK);
 }

@@ -202,7 +202,7 @@ def test_ctrl_c_ends_it_with_130_and_gives_the_terminal_back(terminal):
 
 def test_a_dumb_terminal_and_plain_get_lines_without_escapes(terminal):
     for shown in (terminal("--seconds=30", TERM="dumb"), terminal("--seconds=30", "--plain")):
-        shown.read("held    4  open")
+        shown.read("held   4  open")
         assert ESC not in shown.text()
         shown.popen.send_signal(signal.SIGTERM)
         shown.finish()
