@@ -11,6 +11,7 @@ DROPS_CLIENTS ?= 2000
 DROPS_MINUTES ?= 3
 DROPS = tests/drops/drops-box tests/drops/drops-clients
 MESON_FLAGS ?= -Dbuildtype=release
+VERSION := $(shell sed -n "s/.*version: '\([0-9.]*\)', license.*/\1/p" meson.build)
 
 .PHONY: help build demo test bench fuzz swarm soak drops herd lint install clean deps
 .DEFAULT_GOAL := build
@@ -21,9 +22,9 @@ help: ## say what there is
 deps:
 	@tools/install-deps build
 
-build: deps ## build build/holdfast (release)
+build: deps ## build build/holdfast and libholdfast (release)
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix $(PREFIX) $(MESON_FLAGS)
-	@ninja -C $(BUILD) holdfast
+	@ninja -C $(BUILD) holdfast library
 
 demo: build ## show what it does, in at most a minute
 	@$(BUILD)/holdfast demo
@@ -69,12 +70,21 @@ lint: build ## clang-format, clang-tidy and tools/tidy
 	@tools/install-deps lint
 	@tools/lint $(BUILD)
 
-install: build ## install program, manual pages and systemd unit under PREFIX (/usr/local); DESTDIR is honoured
-	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/holdfast
+install: build ## install program, library, manual pages and systemd unit under PREFIX (/usr/local); DESTDIR is honoured
+	@install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/holdfast/examples
+	@install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
 	@install -m 755 $(BUILD)/holdfast $(DESTDIR)$(PREFIX)/bin
+	@install -m 644 include/holdfast.h $(DESTDIR)$(PREFIX)/include
+	@install -m 755 $(BUILD)/libholdfast.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib
+	@ln -sf libholdfast.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libholdfast.so.0
+	@ln -sf libholdfast.so.0 $(DESTDIR)$(PREFIX)/lib/libholdfast.so
+	@install -m 644 $(BUILD)/libholdfast.a $(DESTDIR)$(PREFIX)/lib
+	@sed -e 's,@prefix@,$(PREFIX),' -e 's,@version@,$(VERSION),' packaging/holdfast.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/holdfast.pc
 	@install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -m 644 man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	@sed 's,@bindir@,$(PREFIX)/bin,' packaging/holdfast.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
 	@install -m 644 packaging/holdfast.example.yaml docs/configuration.md docs/endings.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/doc/holdfast/examples
 
 clean: ## remove what was built
 	@rm -rf $(BUILD) build-test build-clang build-tsan build-fuzz

@@ -14,6 +14,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", "the gateway: holds WebSockets in front of a backend", hf_tool_serve},
+    {"connect", "a WebSocket client to type at, whose session survives drops", hf_tool_connect},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

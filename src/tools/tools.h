@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands. Each takes the words behind its name and returns the process's exit code: 0 as
- * wished, 1 a finding or a failure, 2 a mistake in the words or the configuration. */
+ * wished, 1 a finding or a failure, 2 a mistake in the words or the configuration (connect: 3, no
+ * connection). */
 #ifndef HF_TOOLS_TOOLS_H
 #define HF_TOOLS_TOOLS_H
 
+int hf_tool_connect(int argc, char **argv);
 int hf_tool_serve(int argc, char **argv);
 int hf_tool_demo(int argc, char **argv);
 
