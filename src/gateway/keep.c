@@ -342,10 +342,7 @@ static void dial_failed(struct hf_keep *k, const struct hf_dial_result *result)
                             .http = result->status,
                             .client_code = hf_end_code(reason),
                             .client_reason = hf_slice_of(result->why)};
-    f.retry =
-        result->cause == HF_CAUSE_BACKEND_UNREACHABLE || result->cause == HF_CAUSE_OUT_OF_RESOURCES
-            ? 1000
-            : 0;
+    f.retry = strcmp(reason, "unavailable") == 0 ? 1000 : 0;
     hf_count(k->worker, HF_COUNT_handshakes_refused, 1);
     hf_keep_end(k, &f);
 }
@@ -368,7 +365,9 @@ static void dialed(void *owner, const struct hf_dial_result *result)
     hf_keep_moved(k, HF_SESSION_OPENING);
     hf_keep_backend_open(k, result->stream);
     log_open(k, "open");
-    if (k->client != NULL) {
+    if (k->client == NULL) {
+        hf_keep_enter_parked(k);
+    } else {
         greet(k, k->joined, 0);
     }
     hf_keep_set_timer(k);
@@ -423,7 +422,7 @@ static struct hf_keep *keep_new(struct hf_worker *worker, struct hf_identity *id
     }
     hf_list_append(&keeper->live, &k->node);
     keeper->keep_count++;
-    keeper->states[HF_SESSION_OPENING]++;
+    keeper->worker->sessions.states[HF_SESSION_OPENING]++;
     atomic_fetch_add_explicit(&worker->open_now, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&k->route->state->open, 1, memory_order_relaxed);
     return k;
@@ -437,7 +436,7 @@ static void discard(struct hf_keep *k)
     hf_table_remove(&keeper->by_id, &k->by_id);
     hf_list_remove(&k->node);
     keeper->keep_count--;
-    keeper->states[HF_SESSION_OPENING]--;
+    keeper->worker->sessions.states[HF_SESSION_OPENING]--;
     atomic_fetch_sub_explicit(&k->worker->open_now, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&k->route->state->open, 1, memory_order_relaxed);
     hf_petition_free(k->petition);
@@ -538,7 +537,7 @@ static enum hf_status resume(struct hf_worker *worker, const struct hf_arrival *
     struct hf_token token;
     struct hf_keep *k;
     enum hf_resume_verdict verdict = judge(worker, arrival, &k, &token, &refused);
-    keeper->resumes[verdict]++;
+    keeper->worker->sessions.resumes[verdict]++;
     if (verdict == HF_RESUME_STALE) {
         refuse_stale(worker, arrival);
         return HF_OK;

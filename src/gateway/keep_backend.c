@@ -323,9 +323,7 @@ static bool check_message(struct hf_keep *k, size_t payload)
         hf_keep_fault(&none, HF_CAUSE_MESSAGE_RATE, HF_CLOSE_POLICY, "too many messages");
         return false;
     }
-    if (!k->session.met) {
-        hf_keep_met(k);
-    }
+    hf_keep_met(k);
     return true;
 }
 
@@ -342,9 +340,7 @@ bool hf_keep_pass(struct hf_attachment *a, uint8_t opcode, size_t payload, struc
         !goes_at_once(k)) {
         return false;
     }
-    if (!k->session.met) {
-        hf_keep_met(k);
-    }
+    hf_keep_met(k);
     hf_wire_frame(&k->backend, frame);
     hf_session_passed(&k->session, payload, hf_keep_now(k));
     wrote(k);

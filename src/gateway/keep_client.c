@@ -74,7 +74,9 @@ void hf_keep_park(struct hf_keep *k, hf_time wait)
         hf_keep_check_room(k);
     }
     hf_keep_set_timer(k);
-    hf_keep_limit_parked(k);
+    if (k->session.state != HF_SESSION_OPENING) {
+        hf_keep_enter_parked(k);
+    }
 }
 
 static struct hf_keep *detach(struct hf_attachment *a)
@@ -274,9 +276,7 @@ bool hf_keep_post_control(struct hf_keep *k, struct hf_slice text)
               keeper->room.failed ? HF_CLOSE_INTERNAL : HF_CLOSE_PROTOCOL, why);
         return false;
     }
-    if (!k->session.met) {
-        hf_keep_met(k);
-    }
+    hf_keep_met(k);
     if (c.verb == HF_VERB_ACK) {
         take_ack(k, c.n);
     } else if (c.verb == HF_VERB_BYE) {

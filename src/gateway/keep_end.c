@@ -14,12 +14,13 @@ void hf_keep_moved(struct hf_keep *k, enum hf_session_state before)
     bool parked = !k->session.connected && k->session.state != HF_SESSION_OPENING &&
                   k->session.state != HF_SESSION_ENDED;
     if (before != (enum hf_session_state)k->session.state) {
-        keeper->states[before]--;
-        keeper->states[k->session.state]++;
+        keeper->worker->sessions.states[before]--;
+        keeper->worker->sessions.states[k->session.state]++;
     }
     if (k->parked_at != 0 && !parked) {
-        keeper->parked_ms += (uint64_t)((hf_keep_now(k) - k->parked_at) / 1000);
+        keeper->worker->sessions.parked_ms += (uint64_t)((hf_keep_now(k) - k->parked_at) / 1000);
         k->parked_at = 0;
+        hf_keep_leave_parked(k);
     } else if (k->parked_at == 0 && parked) {
         k->parked_at = hf_keep_now(k);
     }
@@ -149,7 +150,7 @@ void hf_keep_free(struct hf_keep *k)
     hf_timer_stop(k->worker->loop, &k->timer);
     hf_wire_fini(&k->backend);
     hf_list_remove(&k->node);
-    keeper->states[HF_SESSION_ENDED]--;
+    keeper->worker->sessions.states[HF_SESSION_ENDED]--;
     keeper->keep_count--;
     hf_identity_free(k->identity, k->worker);
     hf_petition_free(k->petition);

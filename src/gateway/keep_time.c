@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What time brings to a keep: acknowledgements and beats, the end of its window, delayed messages,
  * looks at a backend that is not read, expired credentials, goodbyes. One timer, set for the
- * earliest; one that fires too early is set again. Its books of memory stand here too: what it
- * holds, and what all hold. */
+ * earliest; one that fires too early is set again. */
 #include "gateway/keeper.h"
 
 static hf_time earlier(hf_time a, hf_time b)
@@ -104,20 +103,3 @@ void hf_keep_fire(struct hf_timer *timer, hf_time now)
         hf_keep_free(k);
     }
 }
-
-/* ---- memory ------------------------------------------------------------------------------------
- */
-
-void hf_keep_charge(struct hf_keep *k)
-{
-    struct hf_keeper *keeper = hf_keep_keeper(k);
-    uint64_t bytes = k->session.journal.bytes + k->session.queue.bytes;
-    if (bytes == k->charged) {
-        return;
-    }
-    keeper->used += bytes - k->charged;
-    k->charged = bytes;
-    atomic_store_explicit(&keeper->held, keeper->used, memory_order_relaxed);
-}
-
-void hf_keep_limit_parked(struct hf_keep *k) {}

@@ -60,15 +60,18 @@ struct hf_keep {
     uint64_t replay_until;   /* `live` is due when this was sent; HF_NO_COUNT: it is not */
     uint32_t reserve;        /* bytes taken in looks */
     uint32_t looked;         /* ... in the present one */
-    uint64_t charged;        /* bytes that the keeper's books have for it */
-    bool joinable : 1;       /* it stands in by_secret */
-    bool paid : 1;           /* the first of the queue has paid the connection's rate */
-    bool delayed : 1;        /* ... and was counted as delayed */
-    bool full : 1;           /* the backend is not read for want of room */
-    bool looking : 1;        /* ... but for a moment */
-    bool close_sent : 1;     /* the backend's Close is with the attachment */
-    bool pumping : 1;        /* hf_keep_pump_client is on the stack */
-    bool joined : 1;         /* a second opening joined it before its first hello */
+    struct hf_limit_entry *parked_with[2]; /* while parked: of its principal and address; NULL: no
+                                              cap counts it there */
+    uint64_t risk;                         /* messages that the keeper's books have for it */
+    uint64_t charged;                      /* bytes that the keeper's books have for it */
+    bool joinable : 1;                     /* it stands in by_secret */
+    bool paid : 1;       /* the first of the queue has paid the connection's rate */
+    bool delayed : 1;    /* ... and was counted as delayed */
+    bool full : 1;       /* the backend is not read for want of room */
+    bool looking : 1;    /* ... but for a moment */
+    bool close_sent : 1; /* the backend's Close is with the attachment */
+    bool pumping : 1;    /* hf_keep_pump_client is on the stack */
+    bool joined : 1;     /* a second opening joined it before its first hello */
     bool goaway_said : 1;
     bool dry_said : 1;
 };
@@ -91,15 +94,9 @@ struct hf_keeper {
     struct hf_buffer room;     /* where control messages are decoded */
     struct hf_buffer text;     /* where they are written */
     uint64_t secrets;          /* that were made */
-    uint64_t used;             /* bytes that the keeps hold */
     uint64_t leased;           /* of the gateway's session memory */
     _Atomic size_t keep_count; /* on all lists */
     _Atomic size_t socket_count;
-    /* for /metrics; written by the worker's thread alone */
-    _Atomic uint64_t states[HF_SESSION_STATES];
-    _Atomic uint64_t resumes[HF_RESUME_VERDICTS];
-    _Atomic uint64_t held;      /* bytes */
-    _Atomic uint64_t parked_ms; /* of sessions that were parked and are not any more */
 };
 
 struct hf_keeper *hf_keeper_new(struct hf_worker *worker);
@@ -111,6 +108,9 @@ size_t hf_keep_websocket_size(void);
 void hf_keep_websocket_kill_all(struct hf_keeper *keeper);
 /* Goodbyes within `spread`. */
 void hf_keeper_drain(struct hf_keeper *keeper, hf_time spread);
+/* {"id":...} objects of at most *limit sessions, commas between; takes them off the limit. Returns
+ * how many. */
+size_t hf_keeper_print(struct hf_keeper *keeper, uint32_t *limit, struct hf_buffer *out);
 bool hf_keeper_is_idle(const struct hf_keeper *keeper);
 
 /* ---- between the files --------------------------------------------------------------------------
@@ -194,8 +194,9 @@ void hf_keep_tell(struct hf_keep *k);
 void hf_keep_say_ack(struct hf_keep *k);
 /* Fresh credentials came. */
 void hf_keep_auth(struct hf_keep *k, struct hf_slice value);
-/* It was parked: the caps on those of its principal and address hold. */
-void hf_keep_limit_parked(struct hf_keep *k);
+/* It was parked, or is not any more: the caps on those of its principal and address hold. */
+void hf_keep_enter_parked(struct hf_keep *k);
+void hf_keep_leave_parked(struct hf_keep *k);
 /* After bye: ends when everything is with the backend. */
 void hf_keep_finish_bye(struct hf_keep *k, bool now);
 void hf_keep_set_timer(struct hf_keep *k);

@@ -23,6 +23,8 @@ struct hf_limit_entry {
     _Atomic uint32_t connections;
     struct hf_rate handshakes;
     struct hf_rate messages;
+    _Atomic uint32_t parked;       /* sessions that wait for their clients */
+    _Atomic uint64_t parked_bytes; /* ... and what they hold */
     uint16_t key_len;
     char key[];
 };

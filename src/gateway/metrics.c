@@ -129,6 +129,51 @@ static void add_workers(const struct hf_gateway *g, struct hf_buffer *out)
               "Connections that have no answer to their handshake yet", openings);
 }
 
+/* ---- sessions ------------------------------------------------------------------------- */
+
+static uint64_t sum_of(const struct hf_gateway *g, size_t offset)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < g->worker_count; i++) {
+        const _Atomic uint64_t *value =
+            (const _Atomic uint64_t *)(const void *)((const char *)&g->workers[i]->sessions +
+                                                     offset);
+        sum += atomic_load_explicit(value, memory_order_relaxed);
+    }
+    return sum;
+}
+
+static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
+{
+    static const char states[] = "holdfast_sessions";
+    static const char resumes[] = "holdfast_session_resumes_total";
+    static const char parked[] = "holdfast_session_parked_seconds_total";
+    add_family(out, states, "gauge", "Sessions (hf1), by state");
+    for (unsigned s = 0; s < HF_SESSION_ENDED; s++) {
+        add_sample(out, states,
+                   &(struct label){"state", hf_session_state_text((enum hf_session_state)s)}, 1,
+                   sum_of(g, offsetof(struct hf_session_gauges, states) + s * sizeof(uint64_t)));
+    }
+    add_family(out, resumes, "counter",
+               "Connections that wanted to resume a session: ok, or why they could not");
+    for (unsigned v = 0; v < HF_RESUME_VERDICTS; v++) {
+        add_sample(out, resumes,
+                   &(struct label){"outcome", hf_resume_verdict_text((enum hf_resume_verdict)v)}, 1,
+                   sum_of(g, offsetof(struct hf_session_gauges, resumes) + v * sizeof(uint64_t)));
+    }
+    add_family(out, parked, "counter",
+               "Time that sessions waited for their clients, over all waits that ended");
+    add_seconds(out, parked, NULL, 0,
+                (int64_t)sum_of(g, offsetof(struct hf_session_gauges, parked_ms)), 1000);
+    add_plain(out, "holdfast_session_held_bytes", "gauge",
+              "Memory of messages that wait for clients or backends of sessions",
+              sum_of(g, offsetof(struct hf_session_gauges, held)));
+    add_plain(out, "holdfast_session_messages_at_risk", "gauge",
+              "Messages that sessions would lose if the gateway ended now: not acknowledged by the "
+              "client, or not taken by the backend",
+              sum_of(g, offsetof(struct hf_session_gauges, at_risk)));
+}
+
 /* ---- the gateway ---------------------------------------------------------------------- */
 
 static void add_gateway(struct hf_gateway *g, struct hf_buffer *out)
@@ -341,6 +386,7 @@ enum hf_status hf_metrics_print(struct hf_gateway *gateway, struct hf_buffer *ou
     struct hf_runtime *rt = hf_gateway_runtime(gateway);
     add_gateway(gateway, out);
     add_workers(gateway, out);
+    add_sessions(gateway, out);
     add_counters(gateway, out);
     add_endings(gateway, out);
     add_routes(rt, out);

@@ -342,22 +342,28 @@ static void print_text(const char *key, const char *text, struct hf_buffer *out)
     hf_buffer_add_byte(out, '"');
 }
 
-static void print_session(const struct hf_relay *r, struct hf_buffer *out)
+void hf_worker_print_identity(const struct hf_worker *worker, const struct hf_identity *i,
+                              hf_time opened, bool deflate, struct hf_buffer *out)
 {
-    const struct hf_identity *i = r->identity;
     char text[64];
-    hf_wall_text(r->worker->loop->wall - (hf_relay_now(r) - r->opened) / 1000, text);
+    hf_time held = worker->loop->now - opened;
+    hf_wall_text(worker->loop->wall - held / 1000, text);
     hf_buffer_addf(
         out,
         "{\"id\":%llu,\"opened\":\"%s\",\"held_ms\":%lld,\"worker\":%u,\"tls\":%s,\"deflate\":%s",
-        (unsigned long long)i->id, text, (long long)((hf_relay_now(r) - r->opened) / 1000),
-        r->worker->index, i->tls ? "true" : "false", r->deflate ? "true" : "false");
+        (unsigned long long)i->id, text, (long long)(held / 1000), worker->index,
+        i->tls ? "true" : "false", deflate ? "true" : "false");
     hf_peer_text(i->peer, text);
     print_text("address", text, out);
     print_text("subject", hf_identity_subject(i), out);
-    print_text("route", r->route->config->name, out);
+    print_text("route", i->route->config->name, out);
     print_text("path", hf_identity_target(i), out);
     print_text("upstream", i->backend != NULL ? i->backend->config->url : "", out);
+}
+
+static void print_session(const struct hf_relay *r, struct hf_buffer *out)
+{
+    hf_worker_print_identity(r->worker, r->identity, r->opened, r->deflate, out);
     print_leg(r, &r->client, "client", out);
     print_leg(r, &r->backend, "backend", out);
     hf_buffer_add_byte(out, '}');
@@ -365,7 +371,7 @@ static void print_session(const struct hf_relay *r, struct hf_buffer *out)
 
 void hf_worker_print_sessions(struct hf_worker *worker, uint32_t limit, struct hf_buffer *out)
 {
-    bool first = true;
+    bool first = hf_keeper_print(worker->keeper, &limit, out) == 0;
     for (struct hf_list *n = worker->relays.prev; n != &worker->relays && limit > 0;
          n = n->prev, limit--) {
         hf_buffer_add_text(out, first ? "\n" : ",\n");

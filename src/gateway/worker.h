@@ -29,6 +29,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct hf_identity;
 struct hf_keeper;
 struct hf_ledger;
 struct hf_tls;
@@ -167,8 +168,9 @@ struct hf_gateway {
     uint32_t boot;              /* names this process in tokens */
     _Atomic uint64_t next_id;   /* of connections */
     _Atomic uint64_t endings[HF_CAUSE_COUNT];
-    bool running;          /* the start is over */
-    _Atomic bool draining; /* /readyz says 503 */
+    _Atomic uint64_t session_bytes; /* leased to workers: gateway/keep_memory.c */
+    bool running;                   /* the start is over */
+    _Atomic bool draining;          /* /readyz says 503 */
     _Atomic uint64_t reloads;
     _Atomic uint64_t reload_failures;
     hf_wall started;
@@ -203,6 +205,15 @@ struct hf_worker_listener {
     struct hf_list node;
 };
 
+/* Of the sessions (hf1) of a worker; as the counters. */
+struct hf_session_gauges {
+    _Atomic uint64_t states[HF_SESSION_STATES];
+    _Atomic uint64_t resumes[HF_RESUME_VERDICTS];
+    _Atomic uint64_t at_risk;   /* messages */
+    _Atomic uint64_t held;      /* bytes */
+    _Atomic uint64_t parked_ms; /* of sessions that were parked and are not any more */
+};
+
 struct hf_worker {
     struct hf_gateway *gateway;
     struct hf_loop *loop;
@@ -231,6 +242,7 @@ struct hf_worker {
     struct hf_keeper *keeper; /* the hf1 sessions: gateway/keeper.h */
     struct hf_buffer record;  /* of the ledger: kept between records */
     _Atomic uint64_t counters[HF_COUNTER_COUNT];
+    struct hf_session_gauges sessions;
     _Atomic uint64_t open_now; /* relays that are open */
 };
 
@@ -260,6 +272,9 @@ void hf_worker_free(struct hf_worker *worker);
  * others work. Loop thread (or before it runs). */
 enum hf_status hf_worker_apply(struct hf_worker *worker, struct hf_runtime *runtime,
                                struct hf_buffer *why);
+/* The start of such an object: who it is, without the closing brace. */
+void hf_worker_print_identity(const struct hf_worker *worker, const struct hf_identity *identity,
+                              hf_time opened, bool deflate, struct hf_buffer *out);
 /* {"id":...} objects of at most `limit` open relays, commas between, appended. Loop thread. */
 void hf_worker_print_sessions(struct hf_worker *worker, uint32_t limit, struct hf_buffer *out);
 /* Stops accepting and says goodbye to every connection at a random time within `spread`. Twice: at

@@ -76,3 +76,605 @@ def test_a_session_whose_connection_is_cut_goes_on_where_it_was(session):
     s.c.give("zwei")
     served.expect_text("zwei")
     assert len(s.backend.connections) == 1
+
+
+def test_a_hello_that_was_lost_is_asked_for_again_with_the_token_before_it(session):
+    _, s, served = session()
+    s.cut()
+    second = s.knock_again()
+    second.read_head()
+    second.reset()  # its hello, and the token in it, never arrive
+    served.send_text("while away")
+    assert s.resume().resumed == 1
+    assert s.message().payload == b"while away"
+
+
+def test_the_first_control_message_makes_the_new_token_the_only_one(session):
+    _, s, _ = session()
+    old = s.token
+    s.cut()
+    assert s.resume().resumed == 1  # and answered with an ack
+    end = s.greeted(s.knock_again(token=old))
+    assert (end.verb, end.who, end.reason) == ("end", "gateway", "stale")
+
+
+def test_an_attempt_that_was_overtaken_is_stale_and_the_session_is_untouched(session):
+    g, s, served = session()
+    s.cut()
+    assert s.resume(attempt=7).resumed == 1
+    late = s.knock_again(attempt=7)
+    c = s.c
+    end = s.greeted(late)
+    assert (end.verb, end.reason) == ("end", "stale")
+    assert late.closes().code == 1008
+    served.send_text("still here")
+    s.c = c
+    assert s.message().payload == b"still here"
+    g.wait_log("ws end", cause="session_stale")
+
+
+def test_the_newest_connection_takes_over_though_the_old_one_looks_alive(session):
+    _, s, served = session()
+    old = s.c
+    assert s.resume().resumed == 1
+    end = old.expect("end")
+    assert (end.who, end.reason) == ("gateway", "superseded")
+    assert old.closes().code == 1008
+    s.c.give("from the new one")
+    served.expect_text("from the new one")
+
+
+def test_what_still_arrives_on_an_old_connection_is_ignored(session):
+    _, s, served = session()
+    old = s.c
+    assert s.resume().received == 0
+    old.give("too late")
+    s.c.give("in time")
+    served.expect_text("in time")
+
+
+def test_a_connection_dropped_in_the_middle_of_the_replay_is_followed_by_one_that_gets_the_rest(session):
+    _, s, served = session()
+    s.cut()
+    for i in range(500):
+        served.send_text(f"{i}" + "x" * 200)
+    s.resume()
+    for i in range(100):
+        assert s.message().payload.startswith(str(i).encode())
+    s.cut()
+    s.resume()
+    for i in range(100, 500):
+        assert s.message().payload == (f"{i}" + "x" * 200).encode()
+        if i % 50 == 0:
+            s.c.say("ack", n=s.received)
+    s.c.expect("live")
+
+
+def test_what_the_client_sent_and_the_gateway_counted_is_not_asked_for_again(session):
+    _, s, served = session()
+    for i in range(10):
+        s.c.give(f"m{i}")
+    for i in range(10):
+        served.expect_text(f"m{i}")
+    s.cut()
+    assert s.resume().received == 10
+
+
+def test_half_a_message_of_a_client_is_dropped_and_never_counted(session):
+    _, s, served = session()
+    data = s.c.frame(TEXT, "whole") + s.c.frame(TEXT, "half of a message")[:-5]
+    s.c.send(data)
+    served.expect_text("whole")
+    s.cut()
+    assert s.resume().received == 1
+    s.c.give("half of a message")
+    served.expect_text("half of a message")
+
+
+def test_numbers_that_the_session_never_gave_open_a_new_one(session):
+    _, s, served = session()
+    s.cut()
+    c = s.knock_again(received=5)
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason) == (0, "unknown")
+
+
+def test_a_forged_token_opens_a_new_session_and_the_old_one_lives(session):
+    _, s, served = session()
+    token = s.token
+    forged = token[:-6] + ("AAAAAA" if not token.endswith("AAAAAA") else "BBBBBB")
+    s.c.reset()
+    c = s.knock_again(token=forged)
+    s.backend.next().upgrade()
+    other = Session(s.address)
+    hello = other.greeted(c)
+    assert (hello.resumed, hello.reason) == (0, "unknown")
+    assert s.resume(token=token).resumed == 1
+
+
+def test_counts_of_another_epoch_say_nothing(session):
+    _, s, _ = session()
+    s.cut()
+    c = s.knock_again(epoch=s.epoch + 1)
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason) == (0, "epoch")
+
+
+def test_an_idle_session_without_a_message_resumes(session):
+    _, s, _ = session()
+    s.cut()
+    hello = s.resume()
+    assert (hello.resumed, hello.received, hello.sent) == (1, 0, 0)
+    assert s.c.expect("live").sent == 0
+
+
+def test_twice_within_a_moment(session):
+    _, s, served = session()
+    for _ in range(2):
+        s.cut()
+        assert s.resume().resumed == 1
+    s.c.give("x")
+    served.expect_text("x")
+
+
+# ---- joining
+
+def test_an_opening_whose_answer_was_lost_is_joined_and_the_backend_sees_one_connection(relay):
+    g, b = relay()
+    s = Session(g.address)
+    first = s.knock()
+    served = b.next()
+    first.reset()  # before the backend has answered
+    second = s.knock()
+    served.upgrade()
+    served.send_text("first words")
+    hello = s.greeted(second)
+    assert (hello.verb, hello.resumed, hello.received) == ("hello", 1, 0)
+    assert s.message().payload == b"first words"
+    assert len(b.connections) == 1
+
+
+def test_two_openings_in_a_row_may_be_lost_before_their_hello(relay):
+    g, b = relay()
+    s = Session(g.address)
+    for _ in range(2):
+        c = s.knock()
+        if not b.connections:
+            served = b.next()
+            served.upgrade()
+            served.send_text("kept")
+        c.read_head()
+        c.reset()
+    assert s.open().resumed == 1
+    assert s.message().payload == b"kept"
+    assert len(b.connections) == 1
+
+
+def test_nobody_joins_once_the_client_has_been_heard(session):
+    _, s, served = session()
+    s.c.give("x")
+    served.expect_text("x")
+    c = s.knock()
+    s.backend.next().upgrade()
+    assert s.greeted(c).resumed == 0
+
+
+# ---- endings
+
+def test_a_session_that_waits_longer_than_its_window_is_expired_and_its_counts_are_told(session):
+    g, s, served = session(config={"session": {"window": "300ms"}})
+    s.c.give("counted")
+    served.expect_text("counted")
+    s.cut()
+    served.expect_close(1001)
+    c = s.knock_again()
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason, hello.old_received) == (0, "expired", 1)
+    assert g.wait_log("ws end", cause="session_expired")[0]["messages_client"] == 1
+
+
+def test_a_page_that_is_left_is_waited_for_only_a_moment(session):
+    g, s, served = session(config={"session": {"leave": "200ms", "window": "1h"}})
+    s.c.send_close(1001)
+    assert s.c.closes().code == 1001
+    served.expect_close(1001)
+    g.wait_log("ws end", cause="session_expired")
+
+
+@pytest.mark.parametrize("code", [None, 1012, 1013, 4499])
+def test_a_close_that_says_nothing_of_the_application_parks(session, code):
+    _, s, served = session()
+    s.c.send_close(code)
+    s.c.closes()
+    served.send_text("waited for")
+    assert s.resume().resumed == 1
+    assert s.message().payload == b"waited for"
+
+
+def test_bye_brings_code_and_reason_to_the_backend_behind_every_message(session):
+    g, s, served = session()
+    s.c.send(s.c.frame(TEXT, "last words") + s.c.frame(TEXT, b"\x01bye code=4321 reason=enough%20of%20it"))
+    served.expect_text("last words")
+    served.expect_close(4321, "enough of it")
+    assert s.c.expect("ack").n == 1
+    assert s.c.closes().code == 4321
+    assert g.ending()["cause"] == "client_close"
+
+
+@pytest.mark.parametrize("code", [1000, 3000, 4000, 4400, 4401, 4409, 4999])
+def test_a_clients_own_code_ends_the_session_and_goes_to_the_backend(session, code):
+    _, s, served = session()
+    s.c.send_close(code, "mine")
+    served.expect_close(code, "mine")
+    assert s.c.closes().code == code
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 3999, 4400, 4401, 4409])
+def test_the_backends_close_arrives_as_it_came_behind_all_its_messages(session, code):
+    g, s, served = session()
+    served.send(served.frame(TEXT, "one") + served.frame(TEXT, "two"))
+    served.send_close(code, "so it is")
+    assert s.message().payload == b"one"
+    assert s.message().payload == b"two"
+    close = s.c.closes()
+    assert (close.code, close.reason) == (code, "so it is")
+    served.expect_close(code)
+    s.c.send_close(code)
+    end = g.ending()
+    assert (end["cause"], end["code"]) == ("backend_close", code)
+
+
+def test_the_backends_close_waits_behind_what_the_client_has_not_got(session):
+    g, s, served = session()
+    s.cut()
+    for i in range(20):
+        served.send_text(f"late {i}")
+    served.send_close(4400, "done")
+    served.expect_close(4400)
+    wait_for(lambda: g.sessions()[0]["state"] == "closing" or None, "the session to be closing")
+    s.resume()
+    for i in range(10):
+        assert s.message().payload == f"late {i}".encode()
+    s.cut()
+    s.resume()
+    for i in range(10, 20):
+        assert s.message().payload == f"late {i}".encode()
+    close = s.c.closes()
+    assert (close.code, close.reason) == (4400, "done")
+
+
+def test_a_close_that_was_lost_comes_again(session):
+    _, s, served = session()
+    served.send_text("x")
+    assert s.message().payload == b"x"
+    served.send_close(4400, "done")
+    s.c.closes()
+    s.cut()  # without an answer
+    assert s.resume().resumed == 1
+    assert s.c.closes().code == 4400
+
+
+def test_after_an_end_a_resume_is_told_that_it_was_closed(session):
+    g, s, served = session()
+    s.c.say("bye", code=1000)
+    s.c.closes()
+    g.wait_endings(1)
+    c = s.knock_again()
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason, hello.old_received) == (0, "closed", 0)
+
+
+def test_a_backend_that_is_lost_is_told_with_its_name(session):
+    g, s, served = session()
+    served.send_text("x")
+    assert s.message().payload == b"x"
+    served.reset()
+    end = s.c.expect("end")
+    assert (end.who, end.reason) == ("backend", "backend_lost")
+    assert s.c.closes().code == 1012
+    assert g.ending()["cause"] in ("backend_reset", "backend_fin")
+
+
+def test_refusals_are_told_inside(relay):
+    g, b = relay()
+    s = Session(g.address)
+    c = s.knock()
+    b.next().answer(403, b"no")
+    end = s.greeted(c)
+    assert (end.verb, end.who, end.reason, end.http) == ("end", "backend", "auth", 403)
+    assert c.closes().code == 1008
+    assert g.ending()["cause"] == "backend_refused"
+
+
+def test_the_gateways_own_refusal_is_told_inside(gateway, backend):
+    b = backend()
+    g = gateway(b.url, config={"origins": ["https://app.example.com"]})
+    s = Session(g.address, headers=[("Origin", "https://evil.example.com")])
+    end = s.open()
+    assert (end.verb, end.who, end.reason, end.http) == ("end", "gateway", "origin", 403)
+    assert not b.connections
+
+
+def test_a_backend_that_cannot_be_reached_is_told_inside_with_advice(gateway, backend):
+    b = backend()
+    b.sock.close()
+    g = gateway(b.url, config={"connect_tries": 1})
+    end = Session(g.address).open()
+    assert (end.verb, end.reason, end.http) == ("end", "unavailable", 502)
+    assert end.retry > 0
+
+
+# ---- counting and credit
+
+def test_the_gateway_acknowledges_what_the_backend_took_within_a_second(session):
+    _, s, served = session()
+    s.c.give("one")
+    served.expect_text("one")
+    assert s.c.expect("ack", timeout=3).n == 1
+
+
+def test_an_ack_comes_at_once_when_a_quarter_of_the_credit_is_used(session):
+    _, s, served = session(config={"session": {"beat": "1h"}})
+    s.c.give(b"x" * 16384)
+    assert served.read_data().payload == b"x" * 16384
+    assert s.c.expect("ack", timeout=0.7).n == 1
+
+
+def test_the_gateway_beats_though_nothing_happens(session):
+    _, s, _ = session(config={"session": {"beat": "200ms"}})
+    for _ in range(3):
+        assert s.c.expect("ack", timeout=2).n == 0
+
+
+def test_a_client_that_exceeds_its_credit_breaks_the_protocol(relay):
+    g, b = relay({"session": {"buffer": "4KiB"}, "limits": {"messages_per_minute": 1, "messages_burst": 1}})
+    s = Session(g.address)
+    c = s.knock()
+    b.next().upgrade()
+    s.greeted(c)
+    for _ in range(6):
+        s.c.give(b"x" * 1000)  # the first passes, the others wait
+    end = s.c.expect("end")
+    assert end.reason == "protocol"
+    assert s.c.closes().code == 1002
+
+
+def test_one_message_of_any_permitted_size_fits_the_credit(session):
+    _, s, served = session(config={"session": {"buffer": "4KiB"}})
+    big = bytes(range(256)) * 2000
+    s.c.give(big)
+    assert served.read_data().payload == big
+    assert s.c.expect("ack").n == 1
+
+
+def test_a_message_above_message_max_ends_the_session(session):
+    g, s, _ = session(config={"message_max": "32KiB"})
+    s.c.give(b"x" * 32769)
+    end = s.c.expect("end")
+    assert end.reason == "too_big"
+    assert s.c.closes().code == 1009
+    assert g.ending()["cause"] == "message_too_big"
+
+
+def test_the_gateway_keeps_to_the_clients_credit(session):
+    _, s, served = session(config={"session": {"buffer": "8KiB"}})
+    for i in range(30):
+        served.send_frame(BINARY, bytes([i]) * 1000)
+    for i in range(8):
+        assert s.message().payload == bytes([i]) * 1000
+    with pytest.raises(Timeout):
+        s.c.message(timeout=0.5)
+    s.c.say("ack", n=8)
+    for i in range(8, 16):
+        assert s.message().payload == bytes([i]) * 1000
+
+
+def test_a_message_of_the_backend_larger_than_the_credit_is_announced_and_sent_whole(session):
+    _, s, served = session(config={"session": {"buffer": "4KiB"}})
+    big = bytes(range(256)) * 4000
+    served.send_frame(BINARY, big)
+    coming = s.c.expect("coming") if False else s.c.next()
+    assert (coming.verb, coming.bytes) == ("coming", len(big))
+    assert s.message().payload == big
+
+
+@pytest.mark.parametrize("n,why", [(1, "beyond"), (10_000, "beyond")])
+def test_an_ack_beyond_what_was_sent_breaks_the_protocol(session, n, why):
+    _, s, _ = session()
+    s.c.say("ack", n=n)
+    assert s.c.expect("end").reason == "protocol"
+    assert s.c.closes().code == 1002
+
+
+def test_an_ack_that_goes_back_breaks_the_protocol(session):
+    _, s, served = session()
+    for text in "ab":
+        served.send_text(text)
+        s.message()
+    s.c.say("ack", n=2)
+    s.c.say("ack", n=1)
+    assert s.c.expect("end").reason == "protocol"
+
+
+# ---- the escape
+
+@pytest.mark.parametrize("payload", [b"\x01", b"\x01\x01", b"\x01x", b"\x01ack n=1", b"\x01\x01bye code=1000"])
+def test_a_text_that_begins_with_the_mark_passes_unchanged_both_ways(session, payload):
+    _, s, served = session()
+    s.c.give(payload, TEXT)
+    f = served.read_data()
+    assert (f.opcode, f.payload) == (TEXT, payload)
+    served.send_frame(TEXT, payload)
+    assert s.message().payload == payload
+
+
+def test_the_escape_holds_over_fragments_and_single_bytes(session):
+    _, s, served = session()
+    escaped = b"\x01\x01rest"
+    s.c.send(s.c.frame(TEXT, escaped[:1], fin=False) + s.c.frame(0, escaped[1:2], fin=False) + s.c.frame(0, escaped[2:]))
+    served.expect_text(b"\x01rest")
+    s.c.send_slowly(s.c.frame(TEXT, escaped))
+    served.expect_text(b"\x01rest")
+    served.send(served.frame(TEXT, b"\x01", fin=False) + served.frame(0, b"", fin=False) + served.frame(0, b"two"))
+    assert s.message().payload == b"\x01two"
+
+
+def test_a_text_of_the_mark_alone_breaks_the_protocol(session):
+    _, s, _ = session()
+    s.c.send_frame(TEXT, b"\x01")
+    assert s.c.expect("end").reason == "protocol"
+
+
+def test_empty_messages_and_binary_marks_are_the_applications(session):
+    _, s, served = session()
+    for opcode, payload in ((TEXT, b""), (BINARY, b""), (BINARY, b"\x01"), (BINARY, b"\x01ack n=9")):
+        s.c.send_frame(opcode, payload)
+        f = served.read_data()
+        assert (f.opcode, f.payload) == (opcode, payload)
+        served.send_frame(opcode, payload)
+        m = s.message()
+        assert (m.opcode, m.payload) == (opcode, payload)
+
+
+@pytest.mark.parametrize("text", [b"\x01ack", b"\x01ack n=x", b"\x01ack n=1 n=1", b"\x01ack n=%zz", b"\x01Ack n=0", b"\x01 ack n=0"])
+def test_a_control_message_that_cannot_be_read_breaks_the_protocol(session, text):
+    _, s, _ = session()
+    s.c.send_frame(TEXT, text)
+    assert s.c.expect("end").reason == "protocol"
+
+
+def test_verbs_and_keys_of_a_later_version_are_ignored(session):
+    _, s, served = session()
+    s.c.send_frame(TEXT, b"\x01dance step=1")
+    s.c.send_frame(TEXT, b"\x01ack n=0 colour=blue")
+    s.c.give("x")
+    served.expect_text("x")
+
+
+# ---- rates, heartbeats, a backend that does not read
+
+def test_a_rate_limit_delays_and_withholds_the_ack_but_the_client_is_still_read(relay):
+    g, b = relay({"limits": {"messages_per_minute": 60, "messages_burst": 1}, "session": {"beat": "1h"}})
+    s = Session(g.address)
+    c = s.knock()
+    served = b.next()
+    served.upgrade()
+    s.greeted(c)
+    s.c.give("one")
+    s.c.give("two")
+    served.expect_text("one")
+    s.c.send_frame(9, b"are you there")
+    while True:
+        f = s.c.read_frame()
+        if f.opcode == 10:
+            break
+        assert b"n=2" not in f.payload
+    served.expect_text("two", timeout=3)
+    wait_for(lambda: s.c.expect("ack").n == 2 or None, "the ack of the second", 5)
+
+
+def test_an_application_heartbeat_is_answered_at_the_edge_and_counts_both_ways(session):
+    _, s, served = session(config={"app_heartbeat": {"match": '{"type":"ping"}', "answer": '{"type":"pong"}'}})
+    s.c.give('{"type":"ping"}')
+    assert s.message().payload == b'{"type":"pong"}'
+    s.c.give("real")
+    served.expect_text("real")
+    s.cut()
+    hello = s.resume()
+    assert (hello.received, hello.sent) == (2, 1)
+
+
+def test_a_backend_that_reads_nothing_makes_the_queue_wait_and_nothing_is_lost(relay, backend, gateway):
+    b = backend(receive_buffer=4096)
+    g = gateway(b.url, config={"send_timeout": "1m"})
+    s = Session(g.address)
+    c = s.knock()
+    served = b.next()
+    served.upgrade()
+    s.greeted(c)
+    sent, acked = 0, 0
+    payload = b"x" * 4000
+    for _ in range(2000):
+        while (sent + 1 - acked) * (len(payload) + 16) > 65536:
+            try:
+                acked = s.c.expect("ack", timeout=0.6).n
+            except Timeout:
+                break
+        else:
+            s.c.give(sent.to_bytes(4, "big") + payload[4:])
+            sent += 1
+            continue
+        break
+    assert 10 < sent < 2000
+    s.cut()
+    hello = s.resume()
+    assert (hello.resumed, hello.received) == (1, sent)
+    for i in range(sent):
+        assert served.read_data().payload[:4] == i.to_bytes(4, "big")
+
+
+def test_the_backends_pings_are_answered_while_its_client_is_away(session):
+    _, s, served = session()
+    s.cut()
+    served.send_frame(9, b"parked?")
+    f = served.read_frame()
+    while f.opcode == 9:
+        f = served.read_frame()
+    assert (f.opcode, f.payload) == (10, b"parked?")
+
+
+def test_a_chatty_backend_is_not_read_beyond_park_bytes_and_nothing_is_lost(session):
+    g, s, served = session(config={"session": {"park_bytes": "64KiB", "buffer": "16KiB"}})
+    import threading
+    s.cut()
+    wait_for(lambda: g.sessions()[0]["state"] == "parked" or None, "the session to be parked")
+    count = 3000
+    sender = threading.Thread(target=lambda: [served.send_frame(BINARY, i.to_bytes(4, "big") + b"y" * 4000) for i in range(count)],
+                              daemon=True)
+    sender.start()
+    wait_for(lambda: g.sessions()[0]["journal_bytes"] > 60_000 or None, "the journal to fill")
+    assert g.sessions()[0]["journal_bytes"] < 200_000
+    s.resume()
+    for i in range(count):
+        assert s.message(timeout=20).payload[:4] == i.to_bytes(4, "big")
+        if i % 3 == 2:
+            s.c.say("ack", n=s.received)
+    sender.join(10)
+
+
+# ---- drain
+
+def test_a_drain_says_goaway_first_and_then_ends_the_session(session):
+    import signal
+    g, s, served = session(config={"drain": "1s"})
+    g.process.signal(signal.SIGTERM)
+    goaway = s.c.expect("goaway")
+    assert 0 <= getattr(goaway, "in") <= 1000
+    end = s.c.expect("end")
+    assert (end.who, end.reason) == ("gateway", "drain")
+    assert s.c.closes().code == 1012
+    served.expect_close(1001)
+
+
+# ---- several workers
+
+def test_a_session_is_found_from_every_worker(relay):
+    g, b = relay(workers=4)
+    sessions = []
+    for i in range(12):
+        s = Session(g.address)
+        c = s.knock()
+        served = b.next()
+        served.upgrade()
+        assert s.greeted(c).resumed == 0
+        sessions.append((s, served))
+    for i, (s, served) in enumerate(sessions * 3):
+        s.cut()
+        served.send_text(f"round {i}")
+        assert s.resume().resumed == 1
+        assert s.message().payload == f"round {i}".encode()
+    assert len(b.connections) == 12

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What sessions may hold. Each worker leases blocks of the gateway's session memory, one count that
+ * all share; when nothing is left, waiting sessions end, the one with the most bytes of the
+ * principal (or address) that holds most first. The caps on the waiting sessions of one principal
+ * and one address stand in the entries of the limits, which all workers share. */
+#include "gateway/keeper.h"
+
+#define LEASE 262144 /* bytes */
+
+/* ---- caps on those who wait --------------------------------------------------------------------
+ */
+
+struct cap {
+    enum hf_limit_kind kind;
+    uint32_t count;
+    uint64_t bytes;
+    struct hf_slice key;
+};
+
+static void caps_of(const struct hf_keep *k, struct cap caps[2])
+{
+    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
+    const struct hf_session_config *c = &k->route->config->session;
+    const char *subject = hf_identity_subject(k->identity);
+    caps[0] = (struct cap){HF_LIMIT_PRINCIPAL, c->parked_per_principal,
+                           c->parked_bytes_per_principal, hf_slice_of(subject)};
+    if (subject[0] == '\0') {
+        caps[0].count = 0; /* nobody in particular */
+        caps[0].bytes = 0;
+    }
+    caps[1] = (struct cap){
+        HF_LIMIT_ADDRESS, c->parked_per_address, c->parked_bytes_per_address,
+        hf_slice(k->identity->peer, memcmp(k->identity->peer, v4, sizeof(v4)) == 0 ? 16 : 8)};
+}
+
+static void take_bytes(struct hf_keep *k, uint64_t before, uint64_t now)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (k->parked_with[i] != NULL) {
+            atomic_fetch_add_explicit(&k->parked_with[i]->parked_bytes, now - before,
+                                      memory_order_relaxed);
+        }
+    }
+}
+
+static uint64_t bytes_of(const struct hf_limit_entry *e)
+{
+    return atomic_load_explicit(&e->parked_bytes, memory_order_relaxed);
+}
+
+/* Of the parked ones of this worker that the entry counts: the one that has waited longest, or the
+ * one that holds most. NULL: none. */
+static struct hf_keep *victim_of(struct hf_keeper *keeper, const struct hf_limit_entry *e,
+                                 size_t which, bool by_bytes)
+{
+    struct hf_keep *found = NULL;
+    for (struct hf_list *n = keeper->parked.next; n != &keeper->parked; n = n->next) {
+        struct hf_keep *k = HF_CONTAINER(n, struct hf_keep, node);
+        if (k->parked_with[which] == e &&
+            (found == NULL || (by_bytes && k->charged > found->charged))) {
+            found = k;
+        }
+    }
+    return found;
+}
+
+/* What one of this principal or address holds too much goes; the one that has come last may be it.
+ */
+static void hold_bytes_cap(struct hf_keep *k, const struct cap *cap, size_t which)
+{
+    struct hf_keeper *keeper = hf_keep_keeper(k);
+    struct hf_limit_entry *e = k->parked_with[which];
+    struct hf_keep *victim;
+    while (cap->bytes > 0 && k->session.state != HF_SESSION_ENDED && bytes_of(e) > cap->bytes &&
+           (victim = victim_of(keeper, e, which, true)) != NULL) {
+        hf_keep_give_up(victim, HF_CAUSE_SESSION_OVERFLOW);
+    }
+}
+
+static void hold_caps(struct hf_keep *k)
+{
+    struct cap caps[2];
+    caps_of(k, caps);
+    for (size_t i = 0; i < 2 && k->session.state != HF_SESSION_ENDED; i++) {
+        if (k->parked_with[i] != NULL) {
+            hold_bytes_cap(k, &caps[i], i);
+        }
+    }
+}
+
+void hf_keep_enter_parked(struct hf_keep *k)
+{
+    struct hf_keeper *keeper = hf_keep_keeper(k);
+    struct cap caps[2];
+    caps_of(k, caps);
+    for (size_t i = 0; i < 2; i++) {
+        if (k->parked_with[i] != NULL || (caps[i].count == 0 && caps[i].bytes == 0)) {
+            continue;
+        }
+        struct hf_limit_entry *e = hf_limits_get(k->worker->gateway->limits, caps[i].kind,
+                                                 hf_slice_of(k->route->config->path), caps[i].key);
+        k->parked_with[i] = e;
+        if (e == NULL) {
+            continue; /* no memory: not counted, and bounded by the session memory alone */
+        }
+        atomic_fetch_add_explicit(&e->parked_bytes, k->charged, memory_order_relaxed);
+        uint32_t count = atomic_fetch_add_explicit(&e->parked, 1, memory_order_relaxed) + 1;
+        struct hf_keep *victim =
+            caps[i].count > 0 && count > caps[i].count ? victim_of(keeper, e, i, false) : NULL;
+        if (victim != NULL) {
+            hf_keep_give_up(victim, HF_CAUSE_SESSION_LIMIT);
+        }
+        if (victim == k) {
+            return;
+        }
+    }
+    hold_caps(k);
+}
+
+void hf_keep_leave_parked(struct hf_keep *k)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct hf_limit_entry *e = k->parked_with[i];
+        k->parked_with[i] = NULL;
+        if (e != NULL) {
+            atomic_fetch_sub_explicit(&e->parked, 1, memory_order_relaxed);
+            atomic_fetch_sub_explicit(&e->parked_bytes, k->charged, memory_order_relaxed);
+            hf_limits_put(k->worker->gateway->limits, e, hf_keep_now(k));
+        }
+    }
+}
+
+/* ---- the memory of all -------------------------------------------------------------------------
+ */
+
+static bool lease(struct hf_keeper *keeper)
+{
+    struct hf_gateway *g = keeper->worker->gateway;
+    uint64_t max = keeper->worker->runtime->config->session_memory;
+    uint64_t before = atomic_fetch_add_explicit(&g->session_bytes, LEASE, memory_order_relaxed);
+    if (before + LEASE > max) {
+        atomic_fetch_sub_explicit(&g->session_bytes, LEASE, memory_order_relaxed);
+        return false;
+    }
+    keeper->leased += LEASE;
+    return true;
+}
+
+static void give_back(struct hf_keeper *keeper, uint64_t held)
+{
+    while (keeper->leased >= held + 2 * LEASE) {
+        keeper->leased -= LEASE;
+        atomic_fetch_sub_explicit(&keeper->worker->gateway->session_bytes, LEASE,
+                                  memory_order_relaxed);
+    }
+}
+
+static uint64_t weight(const struct hf_keep *k)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t bytes = k->parked_with[i] == NULL ? 0 : bytes_of(k->parked_with[i]);
+        most = bytes > most ? bytes : most;
+    }
+    return most > k->charged ? most : k->charged;
+}
+
+/* The parked one with the most bytes of the heaviest. NULL: none holds anything. */
+static struct hf_keep *heaviest(struct hf_keeper *keeper)
+{
+    struct hf_keep *found = NULL;
+    for (struct hf_list *n = keeper->parked.next; n != &keeper->parked; n = n->next) {
+        struct hf_keep *k = HF_CONTAINER(n, struct hf_keep, node);
+        if (k->charged > 0 && (found == NULL || weight(k) > weight(found) ||
+                               (weight(k) == weight(found) && k->charged > found->charged))) {
+            found = k;
+        }
+    }
+    return found;
+}
+
+/* The attached ones go on when nobody waits any more: their credit bounds them. */
+static void make_room(struct hf_keeper *keeper)
+{
+    struct hf_keep *victim;
+    while (keeper->worker->sessions.held > keeper->leased && !lease(keeper) &&
+           (victim = heaviest(keeper)) != NULL) {
+        hf_keep_give_up(victim, HF_CAUSE_SESSION_OVERFLOW);
+    }
+}
+
+static void set(_Atomic uint64_t *gauge, uint64_t before, uint64_t now)
+{
+    uint64_t value = atomic_load_explicit(gauge, memory_order_relaxed);
+    atomic_store_explicit(gauge, value + (now - before), memory_order_relaxed);
+}
+
+void hf_keep_charge(struct hf_keep *k)
+{
+    struct hf_keeper *keeper = hf_keep_keeper(k);
+    const struct hf_session *s = &k->session;
+    bool ended = s->state == HF_SESSION_ENDED;
+    uint64_t bytes = s->journal.bytes + s->queue.bytes;
+    uint64_t risk = ended ? 0 : s->journal.end - s->journal.base + s->queue.end - s->taken;
+    if (risk != k->risk) {
+        set(&keeper->worker->sessions.at_risk, k->risk, risk);
+        k->risk = risk;
+    }
+    if (bytes == k->charged) {
+        return;
+    }
+    uint64_t before = k->charged;
+    set(&keeper->worker->sessions.held, before, bytes);
+    take_bytes(k, before, bytes);
+    k->charged = bytes;
+    if (bytes > before) {
+        make_room(keeper);
+        hold_caps(k);
+    } else {
+        give_back(keeper,
+                  atomic_load_explicit(&keeper->worker->sessions.held, memory_order_relaxed));
+    }
+}
