@@ -553,6 +553,15 @@ a_backend_with_a_name_is_looked_up_for_each_connect_and_follows_its_address(void
 
 /* ---- holding --------------------------------------------------------------------------------- */
 
+/* A backend's line so narrow that the backlog takes its time. */
+static void narrow_backend(struct world *w, uint64_t bytes_a_second)
+{
+    w->backend_path.bandwidth = bytes_a_second;
+    w->backend_path.send_buffer = 16384;
+    w->backend_path.receive_buffer = 16384;
+    w->backend_path.segment_min = w->backend_path.segment_max = 1460;
+}
+
 #define HOLD DOOR QUIET "on_backend_loss: hold\n"
 
 static bool is_held(const struct session *s)
@@ -841,16 +850,86 @@ static void a_message_of_the_prologue_that_waits_is_sent_once(void **state)
 static void a_close_behind_a_prologue_goes_behind_what_waits(void **state)
 {
     struct world *w = begin(PROLOGUE "  drop_replies: 1\n", 1);
+    narrow_backend(w, 200000);
     struct session *s = come(w, NULL);
     peer_send(s->client, HF_OP_TEXT, 20, 1);
     UNTIL(w, s->backend->got == 1, HF_SECONDS(1));
     lose_backend(w, s);
     peer_send(s->client, HF_OP_BINARY, 50, 1);
     get_backend_again(w, s);
+    run(w, HF_MS(100));
+    for (unsigned i = 0; i < 20; i++) {
+        peer_send(s->client, HF_OP_BINARY, 10000, 1);
+    }
     peer_close(s->client, 4001, "enough");
-    UNTIL(w, s->backend->close_got == 4001, HF_SECONDS(1));
-    assert_int_equal(s->backend->got, 2);
+    UNTIL(w, s->backend->close_got == 4001, HF_SECONDS(5));
+    assert_int_equal(s->backend->got, 22);
     finish(w);
+}
+
+/* A held client has sent 20 messages, and its new backend has some of them. */
+static struct session *come_to_a_backlog(struct world *w)
+{
+    narrow_backend(w, 200000);
+    struct session *s = come(w, NULL);
+    lose_backend(w, s);
+    for (unsigned i = 0; i < 20; i++) {
+        peer_send(s->client, HF_OP_BINARY, 10000, 1);
+    }
+    run(w, HF_SECONDS(1));
+    get_backend_again(w, s);
+    UNTIL(w, s->backend->got >= 2, HF_SECONDS(2));
+    assert_true(hf_held_is_active(world_relay(w, s)));
+    return s;
+}
+
+static void a_backlog_whose_backend_is_lost_too_goes_on_at_the_next_whole_message(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come_to_a_backlog(w);
+    uint32_t had = s->backend->got;
+    peer_reset(s->backend);
+    UNTIL(w, s->losses == 2 && !is_held(s) && peer_is_open(s->backend), HF_SECONDS(1));
+    UNTIL(w, s->backend->got == 20, HF_SECONDS(5));
+    assert_true(had < 18);
+    assert_int_equal(s->client->close_got, 0);
+    finish(w);
+}
+
+static void a_close_behind_a_backlog_waits_until_it_has_gone(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come_to_a_backlog(w);
+    peer_close(s->client, 4001, "enough");
+    UNTIL(w, s->backend->close_got == 4001, HF_SECONDS(5));
+    assert_int_equal(s->backend->got, 20);
+    finish(w);
+}
+
+static void a_goodbye_within_a_backlog_never_stands_within_a_frame(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    struct session *s = come_to_a_backlog(w);
+    world_drain(w, 0);
+    UNTIL(w, s->client->close_got == HF_CLOSE_RESTART && s->backend->ended, HF_SECONDS(5));
+    assert_int_equal(s->backend->close_got, 0);
+    assert_int_equal(s->backend->end, HF_END_RST);
+    finish(w);
+}
+
+static void no_frame_is_parted_in_its_head_where_the_queue_is_full(void **state)
+{
+    for (uint32_t size = 1000; size < 1024; size++) {
+        struct world *w = begin(HOLD "hold: {bytes: 1KiB}\n", 1);
+        struct session *s = come(w, NULL);
+        lose_backend(w, s);
+        peer_send(s->client, HF_OP_BINARY, size, 1);
+        peer_send(s->client, HF_OP_BINARY, 300, 1);
+        run(w, HF_MS(100));
+        get_backend_again(w, s);
+        UNTIL(w, s->backend->got == 2, HF_SECONDS(1));
+        finish(w);
+    }
 }
 
 /* ---- operation ------------------------------------------------------------------------------- */
@@ -966,6 +1045,10 @@ int main(void)
         cmocka_unit_test(answers_to_a_prologue_are_not_waited_for_for_ever),
         cmocka_unit_test(a_message_of_the_prologue_that_waits_is_sent_once),
         cmocka_unit_test(a_close_behind_a_prologue_goes_behind_what_waits),
+        cmocka_unit_test(a_backlog_whose_backend_is_lost_too_goes_on_at_the_next_whole_message),
+        cmocka_unit_test(a_close_behind_a_backlog_waits_until_it_has_gone),
+        cmocka_unit_test(a_goodbye_within_a_backlog_never_stands_within_a_frame),
+        cmocka_unit_test(no_frame_is_parted_in_its_head_where_the_queue_is_full),
         cmocka_unit_test(a_drain_says_goodbye_to_everybody_within_its_spread),
         cmocka_unit_test(a_reload_drops_nobody_and_the_next_client_gets_the_new_rules),
         cmocka_unit_test(

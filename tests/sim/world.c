@@ -545,7 +545,8 @@ static void expect_close(struct session *s, struct peer *p, uint16_t code, bool 
         (p->is_client && s->status != 101)) {
         return;
     }
-    perhaps = perhaps || breaks_off(p->is_client ? s->backend : s->client);
+    perhaps = perhaps || breaks_off(p->is_client ? s->backend : s->client) ||
+              (s->losses > 0 && !p->is_client); /* half a frame of a backlog may be there */
     if (p->close_got == 0 && perhaps && p->ended) {
         return;
     }
