@@ -73,15 +73,21 @@ static void kill_client(struct holdfast_client *c)
 /* ---- work for the loop's thread -----------------------------------------------------------------
  */
 
+/* With the lock: when the task runs, whoever posted it has let go of the loop, which may be freed
+ * then. */
+static void post_locked(struct holdfast_client *c)
+{
+    if (!c->task_posted) {
+        c->task_posted = true;
+        hf_loop_post(c->loop->io, &c->task);
+    }
+}
+
 static void post(struct holdfast_client *c)
 {
     pthread_mutex_lock(&c->lock);
-    const bool first = !c->task_posted;
-    c->task_posted = true;
+    post_locked(c);
     pthread_mutex_unlock(&c->lock);
-    if (first) {
-        hf_loop_post(c->loop->io, &c->task);
-    }
 }
 
 /* The application closed: STATE, and the end when there is nothing to deliver. */
@@ -115,11 +121,12 @@ static void on_task(struct hf_task *task, struct hf_loop *io)
     pthread_mutex_lock(&c->lock);
     const bool close = c->close_asked && !c->close_applied;
     const bool hurry = c->hurry_asked;
+    const bool gone = c->gone != NULL;
     c->task_posted = false;
     c->close_applied = c->close_asked;
     c->hurry_asked = false;
     pthread_mutex_unlock(&c->lock);
-    if (c->gone != NULL && !c->dead) {
+    if (gone && !c->dead) {
         kill_client(c);
     }
     if (!c->dead && !c->started) {
@@ -283,8 +290,8 @@ static void free_from_afar(struct holdfast_client *c)
     c->gone_lock = &lock;
     c->gone_flag = &gone;
     c->gone = &cond;
+    post_locked(c);
     pthread_mutex_unlock(&c->lock);
-    post(c);
     pthread_mutex_lock(&lock);
     while (!gone) {
         pthread_cond_wait(&cond, &lock);
@@ -385,8 +392,8 @@ enum holdfast_status holdfast_client_close(struct holdfast_client *c, int code, 
         memcpy(c->asked_reason, payload + 2, len - 2);
         c->asked_reason[len - 2] = '\0';
     }
+    post_locked(c);
     pthread_mutex_unlock(&c->lock);
-    post(c);
     return HOLDFAST_OK;
 }
 
@@ -397,8 +404,8 @@ enum holdfast_status holdfast_client_authorize(struct holdfast_client *c, const 
     }
     pthread_mutex_lock(&c->lock);
     (void)hf_client_auth(&c->session, hf_slice_of(token));
+    post_locked(c);
     pthread_mutex_unlock(&c->lock);
-    post(c);
     return HOLDFAST_OK;
 }
 
@@ -406,8 +413,8 @@ void holdfast_client_hurry(struct holdfast_client *c)
 {
     pthread_mutex_lock(&c->lock);
     c->hurry_asked = true;
+    post_locked(c);
     pthread_mutex_unlock(&c->lock);
-    post(c);
 }
 
 enum holdfast_state holdfast_client_state(struct holdfast_client *c)
