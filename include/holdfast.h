@@ -312,9 +312,9 @@ HOLDFAST_API const char *holdfast_send_text(enum holdfast_send result);
 HOLDFAST_API enum holdfast_send holdfast_client_send(struct holdfast_client *client,
                                                      enum holdfast_type type, const void *data,
                                                      size_t size);
-/* The application closes: code 1000 or 3000 to 4999 (else HOLDFAST_INVALID), reason at most 123
- * bytes (RFC 6455 5.5; longer is cut; NULL: none). What was sent before is delivered first, for 10
- * s at most; CLOSE comes when all is done. A second call does nothing. */
+/* The application closes: code 1000 or 3000 to 4999, or 0 for none (else HOLDFAST_INVALID), reason
+ * at most 123 bytes (RFC 6455 5.5; longer is cut; NULL: none). What was sent before is delivered
+ * first, for 10 s at most; CLOSE comes when all is done. A second call does nothing. */
 HOLDFAST_API enum holdfast_status holdfast_client_close(struct holdfast_client *client, int code,
                                                         const char *reason);
 /* Fresh credentials for the session that runs (with a gateway; without one nothing happens):

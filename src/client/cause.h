@@ -22,13 +22,13 @@
                         row(HANDSHAKE_BAD, handshake_bad, network,                                 \
                             "what answered is no WebSocket") row(ENDED, connection_ended, network, \
                                                                  "TCP was ended without a Close")  \
-                            row(RESET, connection_reset, network, "TCP was reset") row(            \
-                                TIMEOUT, connection_timeout, network,                              \
-                                "TCP gave the other side up") row(BROKEN, connection_broken,       \
-                                                                  network,                         \
-                                                                  "TCP or TLS failed: the reason " \
-                                                                  "names the fault")               \
-                                row(HEARTBEAT, heartbeat, network, "nothing was heard in time")    \
+                            row(RESET, connection_reset, network,                                  \
+                                "TCP was reset") row(TIMEOUT, connection_timeout, network,         \
+                                                     "TCP gave the other side up")                 \
+                                row(BROKEN, connection_broken, network,                            \
+                                    "TCP or TLS failed: the reason "                               \
+                                    "names the fault") row(HEARTBEAT, heartbeat, network,          \
+                                                           "nothing was heard in time")            \
                                     row(HELLO_TIMEOUT, hello_timeout, network,                     \
                                         "the gateway's first message did not come in time")        \
                                         row(NO_GATEWAY, no_gateway, network,                       \

@@ -381,10 +381,11 @@ enum holdfast_status holdfast_client_close(struct holdfast_client *c, int code, 
 {
     const struct hf_slice text = hf_slice_of(reason);
     uint8_t payload[HF_CONTROL_PAYLOAD_MAX];
-    if ((code != 1000 && (code < 3000 || code > 4999)) || !is_utf8(text)) {
+    if ((code != 0 && code != 1000 && (code < 3000 || code > 4999)) || !is_utf8(text)) {
         return HOLDFAST_INVALID;
     }
-    const size_t len = hf_close_write(payload, (uint16_t)code, text); /* cuts whole characters */
+    /* Cuts whole characters. Without a code there is no reason. */
+    const size_t len = hf_close_write(payload, 1000, code == 0 ? hf_slice(NULL, 0) : text);
     pthread_mutex_lock(&c->lock);
     if (!c->close_asked) {
         c->close_asked = true;

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OUT_MARK 65536 /* bytes that wait for the socket; no more is taken from the session then   \
-                        */
+#define OUT_MARK                                                                                   \
+    65536 /* bytes that wait for the socket; no more is taken from the session then                \
+           */
 
 static hf_time now_of(const struct holdfast_client *c)
 {

@@ -141,8 +141,8 @@ void hf_client_offer(struct hf_client *c, const uint8_t fresh[HF_CLIENT_SECRET],
                      struct hf_buffer *out)
 {
     (void)hf_buffer_add_text(out, "hf1, ");
-    c->attempt++;
     if (c->known) {
+        c->attempt++;
         hf_offer_write_resume(out, hf_buffer_slice(&c->token), c->epoch, c->received, c->attempt);
         return;
     }
@@ -221,11 +221,20 @@ static void tell_message(struct hf_client *c, uint8_t opcode, struct hf_slice pa
 
 static void count_message(struct hf_client *c, uint8_t opcode, struct hf_slice payload, hf_time now)
 {
-    tell_message(c, opcode, payload);
+    const uint64_t cost = hf_record_cost(payload.len);
+    if (c->unacked > 0 && c->unacked + cost > c->buffer) { /* docs/protocol.md 5 */
+        hf_client_abandon(c, "protocol", "the gateway sent more than its credit");
+        return;
+    }
     if (c->unacked == 0) {
         c->ack_due = now + HF_CLIENT_ACK_WAIT;
     }
-    c->unacked += hf_record_cost(payload.len);
+    if (c->aim == HF_CLIENT_GO) {
+        tell_message(c, opcode, payload);
+    } else {
+        c->received++; /* docs/protocol.md 8: the application has closed */
+    }
+    c->unacked += cost;
     c->ack_now = c->ack_now || c->unacked >= c->ack;
 }
 
@@ -373,6 +382,13 @@ static void leave_plain(struct hf_client *c)
     c->sent = c->at.number;
 }
 
+/* The gateway answered our goodbye with the same Close: everything was taken. */
+static bool is_answered(const struct hf_client *c, uint16_t code)
+{
+    const uint16_t said = c->close_code == 0 ? HF_CLOSE_NO_CODE : c->close_code;
+    return c->aim == HF_CLIENT_GOODBYE && c->close_out && !c->end.told && code == said;
+}
+
 /* Whether nothing follows, when the application has closed. */
 static bool goodbye_is_done(const struct hf_client *c, uint16_t code, hf_time now)
 {
@@ -381,7 +397,7 @@ static bool goodbye_is_done(const struct hf_client *c, uint16_t code, hf_time no
            (c->end.told && end_is_final(hf_slice_of(c->end.reason)));
 }
 
-static bool is_done(const struct hf_client *c, enum hf_client_link was, uint16_t code, hf_time now)
+static bool is_done(const struct hf_client *c, uint16_t code, hf_time now)
 {
     if (c->aim != HF_CLIENT_GO) {
         return c->aim == HF_CLIENT_OVER || goodbye_is_done(c, code, now);
@@ -392,7 +408,20 @@ static bool is_done(const struct hf_client *c, enum hf_client_link was, uint16_t
     if (c->end.told) {
         return end_is_final(hf_slice_of(c->end.reason));
     }
-    return (was == HF_CLIENT_ATTACHED || was == HF_CLIENT_PLAIN) && close_is_final(code);
+    return (c->hello_came || c->plain) && close_is_final(code);
+}
+
+/* Whether the gateway has no session any more: it said so, or the backend's own Close came. An end
+ * in place of a hello says nothing of the session, unless it is `stale`: docs/protocol.md 4. */
+static bool is_gone(const struct hf_client *c, uint16_t code)
+{
+    if (!c->known) {
+        return false;
+    }
+    if (c->end.told) {
+        return c->hello_came || strcmp(c->end.reason, "stale") == 0;
+    }
+    return c->hello_came && code != 0;
 }
 
 static void tell_retry(struct hf_client *c, uint16_t code)
@@ -402,11 +431,19 @@ static void tell_retry(struct hf_client *c, uint16_t code)
     event->retry_ms = c->end.told ? c->end.retry : 0;
 }
 
+/* It is over; what is still there is handed back. */
+static void finish(struct hf_client *c, struct hf_slice reason)
+{
+    if (c->journal.base != c->journal.end) {
+        hf_client_lose(c, reason, HF_NO_COUNT);
+    }
+    c->aim = HF_CLIENT_OVER;
+    (void)hf_client_tell(c, HF_CLIENT_EVENT_DONE);
+}
+
 void hf_client_disconnected(struct hf_client *c, uint16_t code, hf_time now)
 {
-    const enum hf_client_link was = c->link;
-    const bool stale = c->end.told && strcmp(c->end.reason, "stale") == 0;
-    const char *reason = c->end.told ? c->end.reason : "closed";
+    const struct hf_slice reason = hf_slice_of(c->end.told ? c->end.reason : "closed");
     c->link = HF_CLIENT_APART;
     c->hello_by = HF_NEVER;
     c->ack_due = HF_NEVER;
@@ -415,16 +452,14 @@ void hf_client_disconnected(struct hf_client *c, uint16_t code, hf_time now)
     }
     if (c->plain) {
         leave_plain(c);
+    } else if (is_answered(c, code)) {
+        hf_journal_drop(&c->journal, c->alloc, c->journal.end);
     }
-    if (is_done(c, was, code, now)) {
-        if (c->journal.base != c->journal.end) {
-            hf_client_lose(c, hf_slice_of(reason), HF_NO_COUNT);
-        }
-        c->aim = HF_CLIENT_OVER;
-        (void)hf_client_tell(c, HF_CLIENT_EVENT_DONE);
+    if (is_done(c, code, now)) {
+        finish(c, reason);
     } else {
-        if (stale) {
-            hf_client_lose(c, HF_LITERAL("stale"), HF_NO_COUNT);
+        if (is_gone(c, code)) {
+            hf_client_lose(c, reason, HF_NO_COUNT);
         } else if (c->plain) {
             tell_lost(c, HF_LITERAL("no_gateway"), HF_NO_COUNT);
             forget_session(c);
@@ -501,7 +536,7 @@ static enum hf_client_take take_goodbye(struct hf_client *c, struct hf_client_ou
     c->close_out = true;
     c->link = HF_CLIENT_SHUT;
     c->hello_by = now + SHUT_WAIT;
-    out->code = c->close_code;
+    out->code = c->close_code == 0 ? HF_CLOSE_NO_CODE : c->close_code;
     out->payload = reason;
     return HF_CLIENT_TAKE_CLOSE;
 }

@@ -203,8 +203,9 @@ enum hf_client_send {
     HF_CLIENT_NO_MEMORY,
 };
 enum hf_client_send hf_client_send(struct hf_client *c, uint8_t opcode, struct hf_slice payload);
-/* The application closes; a second call does nothing. reason is cut to 123 bytes by the caller.
- * True when the machine is over at once: there is nothing to deliver and no connection. */
+/* The application closes with a code (0: none); a second call does nothing. reason is cut to 123
+ * bytes by the caller. True when the machine is over at once: there is nothing to deliver and no
+ * connection. */
 bool hf_client_close(struct hf_client *c, uint16_t code, struct hf_slice reason, hf_time now);
 /* False: no memory, or longer than 8000 bytes, or there is no gateway. */
 bool hf_client_auth(struct hf_client *c, struct hf_slice value);

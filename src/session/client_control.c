@@ -82,7 +82,8 @@ static void take_positions(struct hf_client *c, const struct hf_control *hello)
     c->parted = HF_NEVER;
     c->unacked = 0;
     c->ack_due = HF_NEVER;
-    c->ack_now = true; /* docs/protocol.md 4: every hello is answered with an ack at once */
+    /* docs/protocol.md 3: every hello is answered with an ack at once, but by bye (8). */
+    c->ack_now = c->aim == HF_CLIENT_GO || hello->resumed == 1;
 }
 
 static enum hf_status take_texts(struct hf_client *c, const struct hf_control *hello)
