@@ -131,6 +131,10 @@
                                            "A crash, a firewall or NAT that forgot the "           \
                                            "connection, or a proxy that dropped it: "              \
                                            "compare held and silent times with its timers.")       \
+            row(CLIENT_SILENT, client_silent, network, open,                                       \
+                "A session on long polls was not polled for twice the time of a poll.",            \
+                "The device slept or lost its network, or a page in the background was stopped; "  \
+                "the client should come back by itself.")                                          \
             row(CLIENT_HEARTBEAT, client_heartbeat, network, open,                                 \
                 "The client answered no ping in time and sent nothing else.",                      \
                 "The device slept, lost its network, or changed it; the client should reconnect "  \

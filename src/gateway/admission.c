@@ -6,6 +6,7 @@
 #include "gateway/opening.h"
 
 #include "base/redact.h"
+#include "gateway/fallback.h"
 #include "gateway/keep.h"
 #include "gateway/keep_websocket.h"
 #include "http/url.h"
@@ -85,10 +86,11 @@ static bool check_upgrade(struct hf_opening *o)
 {
     struct hf_ws_refusal refusal = hf_ws_check_request(o->head);
     if (refusal.not_websocket) {
-        return no(o, HF_CAUSE_NOT_WEBSOCKET, 426,
-                  "this port is a WebSocket gateway: it answers WebSocket upgrades only; send "
-                  "ordinary HTTP requests to the "
-                  "application itself");
+        return no(
+            o, HF_CAUSE_NOT_WEBSOCKET, 426,
+            "this port is a WebSocket gateway: it answers WebSocket upgrades, and for sessions "
+            "without WebSockets GET with Accept: text/event-stream or application/x-hf1 and "
+            "POST with HF-Key; send ordinary HTTP requests to the application itself");
     }
     if (refusal.status != 0) {
         o->tell_version = refusal.version;
@@ -102,7 +104,7 @@ static bool check_upgrade(struct hf_opening *o)
             return no(o, HF_CAUSE_HANDSHAKE_BAD, 400, "Connection names too many headers");
         }
     }
-    if (o->early_bytes) {
+    if (o->early_bytes && o->fallback.kind == HF_FALLBACK_NONE) {
         return no(o, HF_CAUSE_HANDSHAKE_BAD, 400,
                   "bytes came behind the request, before its answer");
     }
@@ -277,10 +279,21 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
     return config->hosts.count == 0 || not_let_in(o, HF_CAUSE_HOST_REFUSED, "Host", host);
 }
 
+/* A browser sends no Origin when a page asks its own server, but says so elsewhere. */
+static bool is_own_page(const struct hf_opening *o, const struct hf_route_config *config)
+{
+    const struct hf_slice *site = hf_head_find(o->head, "Sec-Fetch-Site");
+    const struct hf_slice *host = hf_head_find(o->head, "Host");
+    return o->fallback.kind != HF_FALLBACK_NONE && site != NULL && host != NULL &&
+           hf_slice_eq(*site, HF_LITERAL("same-origin")) &&
+           hf_cors_same_origin((const char *const *)config->origins.items, config->origins.count,
+                               *host);
+}
+
 static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
 {
     const struct hf_slice *origin = hf_head_find(o->head, "Origin");
-    if (config->origins.count == 0) {
+    if (config->origins.count == 0 || (origin == NULL && is_own_page(o, config))) {
         return true;
     }
     if (origin == NULL) {
@@ -701,7 +714,9 @@ static void go_on(struct hf_opening *o)
     if (!check_principal(o)) {
         return;
     }
-    if (hf_opening_keeps(o)) {
+    if (o->fallback.kind != HF_FALLBACK_NONE) {
+        hf_fallback_attach(o);
+    } else if (hf_opening_keeps(o)) {
         hf_opening_arrive(o);
     } else {
         hf_opening_connect(o);
@@ -783,9 +798,36 @@ static void start_callout(struct hf_opening *o)
  * ------------------------------------------------------------------------------------------------------
  */
 
+/* A request without WebSockets is judged by its route first; one that attaches is a handshake from
+ * then on. */
+static bool admit_fallback(struct hf_opening *o)
+{
+    struct hf_route *route = find_route(o);
+    if (route == NULL) {
+        return false;
+    }
+    if (!route->config->session.enabled || !route->config->fallback.enabled) {
+        o->fallback.kind = HF_FALLBACK_NONE;
+        return check_upgrade(o);
+    }
+    const struct hf_string_list *origins = &route->config->origins;
+    o->cors = hf_cors_judge((const char *const *)origins->items, origins->count,
+                            hf_head_find(o->head, "Origin"));
+    return make_identity(o, route) && check_host(o, route->config) &&
+           check_origin(o, route->config) && hf_fallback_begin(o) && check_upgrade(o) &&
+           check_extensions(o);
+}
+
 static bool admit_first(struct hf_opening *o)
 {
     struct hf_route *route;
+    memcpy(o->nearest, o->peer, sizeof(o->nearest));
+    o->nearest_port = o->peer_port;
+    hf_opening_believe_proxies(o);
+    hf_fallback_read(o->head, &o->fallback);
+    if (o->fallback.kind != HF_FALLBACK_NONE) {
+        return admit_fallback(o);
+    }
     return check_upgrade(o) && (route = find_route(o)) != NULL && make_identity(o, route) &&
            check_host(o, route->config) && check_origin(o, route->config) && check_extensions(o);
 }
@@ -793,7 +835,6 @@ static bool admit_first(struct hf_opening *o)
 void hf_opening_admit(struct hf_opening *o)
 {
     if (o->identity == NULL) {
-        hf_opening_believe_proxies(o);
         if (!admit_first(o)) {
             return;
         }

@@ -288,7 +288,7 @@ bool hf_opening_keeps(const struct hf_opening *o)
 {
     const struct hf_route *route = route_of(o);
     return o->offer.kind != HF_OFFER_NONE && route != NULL && route->config->session.enabled &&
-           !o->ended && o->client != NULL;
+           !o->ended && o->client != NULL && o->fallback.kind == HF_FALLBACK_NONE;
 }
 
 /* Takes the opening's stream. NULL on no memory. */

@@ -2,6 +2,7 @@
 /* The client's side of an opening: PROXY header, TLS, the request's head, and what time brings. */
 #include "gateway/opening.h"
 
+#include "gateway/fallback.h"
 #include "gateway/keep.h"
 #include "http/proxy_header.h"
 #include "io/epoll.h"
@@ -16,6 +17,39 @@ void hf_opening_phase(struct hf_opening *o, enum hf_opening_phase phase, hf_time
     hf_timer_set(o->worker->loop, &o->timer, o->deadline);
 }
 
+void hf_opening_forget(struct hf_opening *o)
+{
+    struct hf_buffer *buffers[] = {&o->head_bytes, &o->path,        &o->protocols, &o->offers,
+                                   &o->extra,      &o->token_bytes, &o->body_bytes};
+    hf_fallback_leave(o);
+    hf_identity_free(o->identity, o->worker);
+    o->identity = NULL;
+    hf_pool_put(&o->worker->head_pool, o->head);
+    o->head = NULL;
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+        hf_buffer_reset(buffers[i]);
+    }
+}
+
+/* A connection that has had its answers and waits for another request. */
+static bool is_between(const struct hf_opening *o)
+{
+    return o->again && o->phase == HF_OPENING_HEAD && o->head_seen == 0;
+}
+
+/* It answers requests without WebSockets: its end is no ending of a session. */
+static bool is_fallback(const struct hf_opening *o)
+{
+    return o->phase >= HF_OPENING_BODY;
+}
+
+void hf_opening_drain(struct hf_opening *o)
+{
+    if (is_between(o)) {
+        hf_opening_free(o);
+    }
+}
+
 void hf_opening_free(struct hf_opening *o)
 {
     struct hf_worker *worker = o->worker;
@@ -25,14 +59,9 @@ void hf_opening_free(struct hf_opening *o)
     hf_timer_stop(worker->loop, &o->timer);
     hf_list_remove(&o->node);
     worker->opening_count--;
-    hf_identity_free(o->identity, worker);
+    hf_opening_forget(o);
     hf_runtime_unref(o->runtime);
-    struct hf_buffer *buffers[] = {&o->head_bytes, &o->path,        &o->protocols, &o->offers,
-                                   &o->extra,      &o->token_bytes, &o->reply};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
-        hf_buffer_reset(buffers[i]);
-    }
-    hf_pool_put(&worker->head_pool, o->head);
+    hf_buffer_reset(&o->reply);
     hf_pool_put(&worker->opening_pool, o);
 }
 
@@ -45,6 +74,10 @@ void hf_opening_abandon(struct hf_opening *o, enum hf_cause cause, const char *r
 
 void hf_opening_kill(struct hf_opening *o, enum hf_cause cause)
 {
+    if (is_between(o) || is_fallback(o)) {
+        hf_opening_free(o);
+        return;
+    }
     if (o->phase == HF_OPENING_REPLY || o->head == NULL) {
         hf_opening_abandon(o, cause, "the gateway stops", 0);
         return;
@@ -101,8 +134,13 @@ static struct hf_worker *owner_of(const struct hf_opening *o, const struct hf_he
     struct hf_token token;
     struct hf_slice member;
     uint32_t cursor = 0;
-    while (gateway->worker_count > 1 &&
-           hf_head_next_member(head, "Sec-WebSocket-Protocol", &cursor, &member)) {
+    if (gateway->worker_count == 1) {
+        return NULL;
+    }
+    if (hf_fallback_names(head, &offer, &token)) {
+        return hf_keep_owner(gateway, &token);
+    }
+    while (hf_head_next_member(head, "Sec-WebSocket-Protocol", &cursor, &member)) {
         (void)hf_offer_member(&offer, member);
     }
     hf_offer_finish(&offer);
@@ -118,6 +156,9 @@ static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
 {
     struct hf_head head;
     const char *why = "";
+    if (is_between(o)) {
+        hf_opening_phase(o, HF_OPENING_HEAD, o->runtime->config->handshake_timeout);
+    }
     if (!brings_a_line(o, bytes)) {
         return 0;
     }
@@ -145,10 +186,11 @@ static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
         return bytes.len;
     }
-    bool early = bytes.len > head.size;
-    o->early_bytes = early;
-    hf_opening_admit(o);                  /* it may be gone then */
-    return early ? bytes.len : head.size; /* refused when there are any */
+    o->early_bytes = bytes.len > head.size;
+    /* It may be gone behind this. What follows a WebSocket's head is never looked at: it is
+     * refused; elsewhere it is a body, or the next request. */
+    hf_opening_admit(o);
+    return head.size;
 }
 
 static size_t take_proxy_header(struct hf_opening *o, struct hf_slice bytes)
@@ -190,6 +232,10 @@ static size_t client_bytes(void *owner, struct hf_stream *stream, struct hf_slic
         return take_head(o, bytes);
     case HF_OPENING_REPLY:
         return bytes.len; /* read away, so that TCP does not reset the answer */
+    case HF_OPENING_BODY:
+    case HF_OPENING_POLL:
+    case HF_OPENING_ANSWER:
+        return hf_fallback_bytes(o, bytes);
     case HF_OPENING_START_TLS:
     case HF_OPENING_TLS:
         return 0;
@@ -197,6 +243,10 @@ static size_t client_bytes(void *owner, struct hf_stream *stream, struct hf_slic
     case HF_OPENING_CALLOUT:
     case HF_OPENING_DIAL:
     default:
+        if (o->fallback.kind != HF_FALLBACK_NONE) {
+            hf_stream_pause(o->client); /* the next request, before its turn */
+            return 0;
+        }
         /* RFC 6455 4.1: a client waits for the answer before it sends anything. */
         hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_BAD, 400,
                           "bytes came behind the request, before its answer", 0);
@@ -220,13 +270,15 @@ static void client_writable(void *owner, struct hf_stream *stream)
     struct hf_opening *o = owner;
     if (o->phase == HF_OPENING_REPLY) {
         hf_opening_reply(o);
+    } else if (o->phase == HF_OPENING_ANSWER) {
+        hf_fallback_send(o);
     }
 }
 
 static void client_end(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct hf_opening *o = owner;
-    if (o->phase == HF_OPENING_REPLY) {
+    if (o->phase == HF_OPENING_REPLY || is_between(o) || is_fallback(o)) {
         hf_opening_free(o);
     } else if (end->kind == HF_END_TLS_FAILED) {
         hf_opening_abandon(o, HF_CAUSE_TLS_FAILED, end->detail, end->error);
@@ -264,7 +316,14 @@ static void timed_out(struct hf_opening *o)
     case HF_OPENING_TLS:
         hf_opening_abandon(o, HF_CAUSE_HANDSHAKE_TIMEOUT, "no request in time", 0);
         break;
+    case HF_OPENING_BODY:
+        hf_fallback_late(o);
+        break;
     case HF_OPENING_HEAD:
+        if (is_between(o)) {
+            hf_opening_free(o);
+            break;
+        }
         hf_opening_refuse(o, HF_CAUSE_HANDSHAKE_TIMEOUT, 408,
                           "the request's head did not come in time", 0);
         break;
@@ -276,6 +335,8 @@ static void timed_out(struct hf_opening *o)
                           "the application was not asked in time", 1);
         break;
     case HF_OPENING_DIAL: /* keeps its own time */
+    case HF_OPENING_POLL: /* its seat keeps the time */
+    case HF_OPENING_ANSWER:
     case HF_OPENING_REPLY:
     default:
         hf_opening_free(o);
@@ -319,7 +380,8 @@ static void init_buffers(struct hf_opening *o, size_t head_max)
     hf_buffer_init(&o->offers, &hf_heap, head_max);
     hf_buffer_init(&o->extra, &hf_heap, HF_REFUSAL_BODY_MAX);
     hf_buffer_init(&o->token_bytes, &hf_heap, head_max);
-    hf_buffer_init(&o->reply, &hf_heap, 4 * head_max + 2 * HF_REFUSAL_BODY_MAX);
+    hf_buffer_init(&o->reply, &hf_heap, SIZE_MAX); /* each writer has its own limit */
+    hf_buffer_init(&o->body_bytes, &hf_heap, 0);
 }
 
 static struct hf_opening *opening_new(struct hf_worker *worker, struct hf_stream *stream)
@@ -368,6 +430,37 @@ void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener
     hf_stream_resume(stream);
 }
 
+/* ---- the next request
+ * ------------------------------------------------------------------------------------------------
+ */
+
+void hf_opening_again(struct hf_opening *o)
+{
+    struct hf_worker *worker = o->worker;
+    hf_opening_forget(o);
+    hf_runtime_unref(o->runtime);
+    o->runtime = hf_runtime_ref(worker->runtime); /* a session that begins now is of today's */
+    o->again = true;
+    o->moved = o->ended = o->admitted = o->tell_version = o->early_bytes = false;
+    o->behind_proxy = o->front_trusted = false;
+    o->charged = 0;
+    o->head_seen = 0;
+    o->token = (struct hf_slice){NULL, 0};
+    o->offer = (struct hf_offer){0};
+    o->fallback = (struct hf_fallback){0};
+    o->petition = (struct hf_petition){0};
+    o->cors = HF_CORS_NONE;
+    o->seat_serial = 0;
+    memcpy(o->peer, o->nearest, sizeof(o->peer));
+    o->peer_port = o->nearest_port;
+    o->accepted = worker->loop->now;
+    o->id = atomic_fetch_add_explicit(&worker->gateway->next_id, 1, memory_order_relaxed);
+    hf_opening_phase(o, HF_OPENING_HEAD, HF_KEEP_ALIVE);
+    /* A next request that came already is offered again on a later turn. */
+    hf_stream_pause(o->client);
+    hf_stream_resume(o->client);
+}
+
 /* ---- moving to another worker
  * ------------------------------------------------------------------------------------------------
  */
@@ -385,6 +478,7 @@ struct hf_move {
     uint8_t peer[16];
     uint16_t peer_port;
     bool unix_peer;
+    bool again;
 };
 
 static void move_free(struct hf_move *move)
@@ -407,6 +501,7 @@ static void arrive(struct hf_task *task, struct hf_loop *loop)
         o->accepted = move->accepted;
         o->id = move->id;
         o->moved = true;
+        o->again = move->again;
         o->peer_port = move->peer_port;
         o->unix_peer = move->unix_peer;
         memcpy(o->peer, move->peer, sizeof(o->peer));
@@ -438,12 +533,14 @@ bool hf_opening_move(struct hf_opening *o, struct hf_worker *to)
     move->id = o->id;
     move->peer_port = o->peer_port;
     move->unix_peer = o->unix_peer;
+    move->again = o->again;
     memcpy(move->peer, o->peer, sizeof(o->peer));
     hf_list_init(&move->node);
     pthread_mutex_lock(&to->gateway->lock);
     hf_list_append(&to->gateway->moves, &move->node);
     pthread_mutex_unlock(&to->gateway->lock);
     hf_loop_post(to->loop, &move->task);
+    hf_count(o->worker, HF_COUNT_moves, 1);
     hf_opening_free(o);
     return true;
 }

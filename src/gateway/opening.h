@@ -7,7 +7,11 @@
  *   any of them -> REPLY                                            a refusal of the gateway
  *
  * One ending record is made when it is refused or given up; when it becomes a relay the record is
- * the relay's. */
+ * the relay's.
+ *
+ * A request without WebSockets (docs/protocol.md section 9) that attaches goes the same way, turned
+ * into the handshake it stands for; others are answered by fallback.c, and the connection may bring
+ * another request afterwards, which begins again at HEAD. */
 #ifndef HF_GATEWAY_OPENING_H
 #define HF_GATEWAY_OPENING_H
 
@@ -15,9 +19,15 @@
 #include "gateway/dial.h"
 #include "gateway/petition.h"
 #include "gateway/worker.h"
+#include "http/fallback.h"
+#include "http/request_body.h"
+#include "policy/cors.h"
 #include "session/offer.h"
 
 #define HF_DELAY_MAX HF_SECONDS(10)
+#define HF_KEEP_ALIVE HF_SECONDS(60) /* a connection may wait so long for its next request */
+
+struct hf_seat;
 
 enum hf_opening_phase {
     HF_OPENING_PROXY,
@@ -28,6 +38,10 @@ enum hf_opening_phase {
     HF_OPENING_CALLOUT,
     HF_OPENING_DIAL,
     HF_OPENING_REPLY,
+    /* without WebSockets */
+    HF_OPENING_BODY,   /* of a POST */
+    HF_OPENING_POLL,   /* waits for messages */
+    HF_OPENING_ANSWER, /* goes out, and the next request may follow */
 };
 
 struct hf_opening {
@@ -46,11 +60,14 @@ struct hf_opening {
     bool early_bytes;            /* the client sent bytes behind its head */
     struct hf_tls *listener_tls; /* borrowed from the runtime; NULL: plain */
     struct hf_stream *client;
-    uint8_t peer[16];   /* as believed */
-    uint8_t front[16];  /* the trusted proxy that named the client, when behind_proxy */
-    bool unix_peer;     /* it came over a Unix socket */
-    bool behind_proxy;  /* ... and did name it */
-    bool front_trusted; /* the connection itself comes from a trusted address */
+    uint8_t peer[16];    /* as believed */
+    uint8_t front[16];   /* the trusted proxy that named the client, when behind_proxy */
+    bool unix_peer;      /* it came over a Unix socket */
+    bool behind_proxy;   /* ... and did name it */
+    bool front_trusted;  /* the connection itself comes from a trusted address */
+    bool again;          /* the connection has brought a request before this one */
+    uint8_t nearest[16]; /* who the connection itself comes from */
+    uint16_t nearest_port;
     uint16_t peer_port;
     uint64_t id;
     size_t head_seen; /* bytes of the head that were looked at */
@@ -68,7 +85,13 @@ struct hf_opening {
     struct hf_petition petition; /* borrows from the above */
     struct hf_offer offer;       /* what it says of a session; borrows from head_bytes */
     struct hf_dial *dial;
-    struct hf_buffer reply; /* that is not sent yet */
+    struct hf_buffer reply;      /* that is not sent yet */
+    struct hf_fallback fallback; /* kind NONE: a WebSocket. Borrows from the head */
+    enum hf_cors cors;           /* with NONE in fallback: NONE */
+    struct hf_seat *seat;        /* POLL: where it waits; gateway/fallback.h */
+    uint64_t seat_serial;        /* BODY: of the seat that the POST is for */
+    struct hf_request_body body;
+    struct hf_buffer body_bytes;
 };
 
 /* Takes the accepted stream. */
@@ -76,6 +99,11 @@ void hf_opening_accept(struct hf_worker *worker, const struct hf_worker_listener
                        struct hf_stream *stream, const struct hf_address *peer);
 /* Ends it at once: record, both streams closed, freed. For drain and the end of the process. */
 void hf_opening_kill(struct hf_opening *o, enum hf_cause cause);
+
+/* The request is answered and the connection waits for the next. */
+void hf_opening_again(struct hf_opening *o);
+/* The gateway drains: a connection that waits for a request waits in vain. May free it. */
+void hf_opening_drain(struct hf_opening *o);
 
 /* ---- between opening.c, admission.c, upstream.c and reply.c
  * ---------------------------------------------- */
@@ -109,6 +137,8 @@ void hf_opening_reply(struct hf_opening *o);
 /* Without an answer: the client is gone, or speaks no HTTP. */
 void hf_opening_abandon(struct hf_opening *o, enum hf_cause cause, const char *reason, int error);
 void hf_opening_phase(struct hf_opening *o, enum hf_opening_phase phase, hf_time timeout);
+/* Gives up all that belongs to the request: head, identity, buffers. */
+void hf_opening_forget(struct hf_opening *o);
 /* Frees it; both streams were handed on or are closed here. */
 void hf_opening_free(struct hf_opening *o);
 

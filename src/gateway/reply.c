@@ -61,6 +61,9 @@ static void add_headers(struct hf_opening *o, enum hf_cause cause, uint16_t stat
         "HTTP/1.1 %u %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
         "Holdfast-Cause: %s\r\nContent-Type: text/plain; charset=utf-8\r\n",
         status, hf_http_reason(status), hf_cause_id(cause));
+    if (o->head != NULL) {
+        hf_cors_write(o->cors, hf_head_find(o->head, "Origin"), b); /* script may read why */
+    }
     if (status == 426) {
         hf_buffer_add_text(
             b, "Upgrade: websocket\r\nConnection: upgrade, close\r\n"); /* RFC 9110 15.5.22, 7.8 */

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "gateway/dial.h"
+#include "gateway/fallback.h"
 #include "gateway/keeper.h"
 #include "gateway/opening.h"
 #include "gateway/relay.h"
@@ -209,6 +210,8 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     worker->mask_count = (uint64_t)index << 48;
     hf_list_init(&worker->listeners);
     hf_list_init(&worker->openings);
+    hf_list_init(&worker->seats);
+    hf_table_init(&worker->seats_by_key, &hf_heap, gateway->secret);
     hf_list_init(&worker->relays);
     hf_list_init(&worker->closing);
     hf_pool_init(&worker->relay_pool, &hf_heap, sizeof(struct hf_relay), 48);
@@ -276,6 +279,11 @@ void hf_worker_free(struct hf_worker *worker)
     while (!hf_list_empty(&worker->openings)) {
         hf_opening_free(HF_CONTAINER(worker->openings.next, struct hf_opening, node));
     }
+    while (!hf_list_empty(&worker->seats)) {
+        struct hf_seat *seat = HF_CONTAINER(worker->seats.next, struct hf_seat, node);
+        seat->seat_ops->kill(seat);
+    }
+    hf_table_fini(&worker->seats_by_key);
     hf_timer_stop(worker->loop, &worker->flush);
     hf_keeper_free(worker->keeper);
     hf_buffer_reset(&worker->record);
@@ -301,6 +309,11 @@ void hf_worker_drain(struct hf_worker *worker, hf_time spread)
     }
     worker->draining = true;
     stop_accepting(worker);
+    struct hf_list *next;
+    for (struct hf_list *n = worker->openings.next; n != &worker->openings; n = next) {
+        next = n->next;
+        hf_opening_drain(HF_CONTAINER(n, struct hf_opening, node));
+    }
     for (struct hf_list *n = worker->relays.next; n != &worker->relays; n = n->next) {
         uint64_t share = spread <= 0 ? 0 : hf_random_below(&worker->random, (uint64_t)spread + 1);
         hf_relay_drain(HF_CONTAINER(n, struct hf_relay, node), now + (hf_time)share);

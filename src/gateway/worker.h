@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/random.h"
+#include "base/table.h"
 #include "cause/ending.h"
 #include "gateway/config.h"
 #include "gateway/jwt.h"
@@ -41,6 +42,10 @@ struct hf_worker;
 /* One set a worker, written only by its thread with relaxed stores; read by the admin's. Rows:
  * name, help. */
 #define HF_COUNTERS(row)                                                                           \
+    row(fallback_streams, "Event streams that sessions without WebSockets asked for")              \
+    row(fallback_polls, "Polls of sessions without WebSockets")                                    \
+    row(fallback_posts, "POSTs of sessions without WebSockets")                                    \
+    row(moves, "Connections that went to the worker of their session")                             \
     row(connections_accepted,                                                                      \
         "Connections that clients opened") row(handshakes_ok, "Handshakes answered with 101")      \
         row(handshakes_refused, "Handshakes refused by the gateway or the backend") row(           \
@@ -225,7 +230,9 @@ struct hf_worker {
     struct hf_runtime *runtime; /* for new connections */
     struct hf_list listeners;
     struct hf_list openings; /* struct hf_opening */
-    struct hf_list relays;   /* struct hf_relay that are open */
+    struct hf_list seats;    /* struct hf_seat: sessions without WebSockets */
+    struct hf_table seats_by_key;
+    struct hf_list relays; /* struct hf_relay that are open */
     struct hf_list
         closing; /* struct hf_relay that have ended and wait for their legs, at most 2 s */
     _Atomic size_t

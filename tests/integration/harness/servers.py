@@ -101,6 +101,32 @@ http {{
     return Server(folder, "nginx", ["nginx", "-c", home / "nginx.conf", "-p", home, "-e", home / "error.log"], port)
 
 
+def nginx_plain(folder, upstream_port, buffering):
+    """nginx as it is without a thought of WebSockets: HTTP/1.0 to the upstream, answers buffered or not."""
+    port = free_port()
+    home = Path(folder) / f"nginx-plain-{port}"
+    home.mkdir()
+    user = "user root;" if os.geteuid() == 0 else ""
+    (home / "nginx.conf").write_text(f"""
+daemon off; {user} pid {home}/pid; error_log {home}/error.log; worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+    uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream_port};
+            proxy_set_header Host $host;
+            proxy_buffering {buffering};
+        }}
+    }}
+}}
+""")
+    return Server(folder, "nginx", ["nginx", "-c", home / "nginx.conf", "-p", home, "-e", home / "error.log"], port)
+
+
 def haproxy(folder, upstream_port, tunnel="5s", send_proxy=""):
     """send_proxy: "", "send-proxy" or "send-proxy-v2"."""
     port = free_port()
