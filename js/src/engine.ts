@@ -130,6 +130,7 @@ export function createEngine(config: Config) {
    *  of closing. */
   let retryAt = Infinity;
   let ackAt = Infinity;
+  let silences = 0;
   let authAt = Infinity;
   let moveAt = Infinity;
   let leaveAt = Infinity;
@@ -266,6 +267,7 @@ export function createEngine(config: Config) {
     sample(t - conn.since);
     session.hello = c;
     endpoints[conn.endpoint].hello = true;
+    silences = 0;
     conn.skip = recovered ? session.received - conn.stated : 0;
     attach(conn);
     ack(conn);
@@ -765,7 +767,8 @@ export function createEngine(config: Config) {
       if (t >= closeAt) return finish(because('timeout', 'network'));
       if (dial && t >= dial.deadline) {
         const conn = dial;
-        if (conn.hf && conn.opened && !conn.end) noHello(conn, HF1);
+        // Silence may be a path that died: it is believed when it comes again.
+        if (conn.hf && conn.opened && !conn.end && silences++) noHello(conn, HF1);
         else {
           drop(conn, ABANDON);
           dialFailed(conn, 'timeout', true);

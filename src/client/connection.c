@@ -389,6 +389,8 @@ void hf_client_adopt(struct holdfast_client *c, struct hf_stream *stream,
     c->heard = now;
     c->said = now;
     c->pinged = 0;
+    const struct hf_place *place = hf_client_place(c);
+    c->session.expected = place != NULL && place->hello;
     pthread_mutex_lock(&c->lock);
     hf_client_connected(&c->session, hf1, hf1 ? hf_slice(NULL, 0) : chosen, now);
     pthread_mutex_unlock(&c->lock);

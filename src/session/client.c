@@ -9,7 +9,9 @@
 #define AUTH_VALUE_MAX 8000
 #define SHUT_WAIT HF_SECONDS(5)
 #define QUIET_BEATS 2
-#define PLAIN_ROOM 65536 /* bytes that may wait for a socket before a message counts as queued */
+#define SILENCES 1          /* without a hello that are taken for a path that died */
+#define SILENCES_EXPECTED 3 /* the same where a gateway has answered before */
+#define PLAIN_ROOM 65536    /* bytes that may wait for a socket before a message counts as queued */
 
 void hf_client_init(struct hf_client *c, const struct hf_allocator *alloc,
                     const struct hf_client_rules *rules)
@@ -328,6 +330,18 @@ static void tick_silence(struct hf_client *c, hf_time now)
     hf_client_abandon(c, "heartbeat", "nothing came from the gateway for two beats");
 }
 
+/* hf1 was agreed to, and nothing came. A path that died says no more than a server that agrees to
+ * whatever it is offered, so this is believed only when it happens again. */
+static void tick_no_hello(struct hf_client *c)
+{
+    if (c->known || c->silences < (c->expected ? SILENCES_EXPECTED : SILENCES)) {
+        c->silences++;
+        hf_client_abandon(c, "hello_timeout", "no hello came in time");
+    } else {
+        hf_client_go_plain(c);
+    }
+}
+
 void hf_client_tick(struct hf_client *c, hf_time now)
 {
     if (c->aim == HF_CLIENT_GOODBYE && now >= c->close_by) {
@@ -337,11 +351,7 @@ void hf_client_tick(struct hf_client *c, hf_time now)
             hf_client_abandon(c, "close_timeout", "the goodbye took too long");
         }
     } else if (c->link == HF_CLIENT_WAITING && now >= c->hello_by) {
-        if (c->known) {
-            hf_client_abandon(c, "hello_timeout", "no hello came in time");
-        } else {
-            hf_client_go_plain(c);
-        }
+        tick_no_hello(c);
     } else if (c->link == HF_CLIENT_SHUT && now >= c->hello_by) {
         hf_client_abandon(c, "close_timeout", "no Close came in time");
     } else if (c->link == HF_CLIENT_ATTACHED) {

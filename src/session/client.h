@@ -132,7 +132,9 @@ struct hf_client {
     bool graced;     /* a late timer was forgiven since the last message */
     bool plain;      /* the connection that stands, or is going, has no gateway */
     hf_time hello_by;
-    bool hello_came; /* on the connection that stands or was the last */
+    bool hello_came;  /* on the connection that stands or was the last */
+    bool expected;    /* a gateway has answered there before; set by the caller */
+    uint8_t silences; /* connections in a row that agreed to hf1 and then said nothing */
 
     struct hf_client_end end;
     struct hf_buffer room; /* decoded texts of the newest control message, and what goes out */

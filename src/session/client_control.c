@@ -118,6 +118,7 @@ static enum hf_status apply_hello(struct hf_client *c, const struct hf_control *
     c->link = HF_CLIENT_ATTACHED;
     c->hello_by = HF_NEVER;
     c->hello_came = true;
+    c->silences = 0;
     c->patient = now;
     take_positions(c, hello);
     if (c->aim == HF_CLIENT_GO) {
