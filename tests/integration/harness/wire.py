@@ -35,6 +35,8 @@ def build(verb, **keys):
 class Wire(Client):
     """One connection that speaks hf1. After `greeted` its hello is in `hello`."""
 
+    newest_ack = -1  # the n of the last ack that was read
+
     def begin(self, path="/", offer=None, protocols=(), headers=()):
         """Sends the handshake only."""
         offers = ", ".join(["hf1", *([offer] if offer else []), *protocols])
@@ -62,7 +64,11 @@ class Wire(Client):
             return "close", f.code, f.reason
         if f.opcode == TEXT and f.payload[:1] == b"\x01":
             if f.payload[1:2] != b"\x01":
-                return ("control", *parse(f.payload[1:]))
+                verb, keys = parse(f.payload[1:])
+                if verb == "ack":
+                    assert keys["n"] >= self.newest_ack, (keys, self.newest_ack)
+                    self.newest_ack = keys["n"]
+                return "control", verb, keys
             return "message", TEXT, f.payload[1:]
         return "message", f.opcode, f.payload
 
@@ -96,12 +102,11 @@ class Wire(Client):
             assert self.message() == (payload.encode() if isinstance(payload, str) else payload)
 
     def acked(self, n, timeout=PATIENCE):
-        """Passes acks over until one of n comes; nothing else may come."""
-        while True:
+        """Waits until n was acknowledged; nothing but acks may come."""
+        while self.newest_ack < n:
             verb, keys = self.control(timeout)
             assert verb == "ack" and keys["n"] <= n, (verb, keys)
-            if keys["n"] == n:
-                return self
+        return self
 
     def closing(self, code, reason=None, timeout=PATIENCE):
         """The next thing that comes but acks is this Close; it is answered, and TCP ends."""
