@@ -347,10 +347,10 @@ static bool forward(struct pass *p)
         return true;
     }
     p->full = true;
+    hf_leg_hold(p->r, p->from, HF_HOLD_OTHER); /* first: it is looked after by the same timer */
     if (!p->holds || !hf_held_is_active(p->r)) {
         mark_blocked(p->r, p->to);
     }
-    hf_leg_hold(p->r, p->from, HF_HOLD_OTHER);
     return false;
 }
 
