@@ -614,10 +614,173 @@ static void the_library_does_as_every_trace_says(void **state)
     json_decref(file);
 }
 
+/* ---- memory that runs out -----------------------------------------------------------------------
+ */
+
+/* A gateway in few words: it counts what comes and checks the order. */
+struct model {
+    bool has_session;
+    unsigned hellos;
+    uint64_t received;
+    unsigned wanted; /* the number that comes next */
+};
+
+static void model_hello(struct model *m, struct hf_client *c, enum hf_status *status)
+{
+    char text[256];
+    const int len = snprintf(text, sizeof(text),
+                             "\001hello session=s token=T%u key=K epoch=7 window=60000 buffer=200 "
+                             "message_max=1000 beat=25000 ack=100 received=%llu sent=0 resumed=%d",
+                             ++m->hellos, (unsigned long long)m->received, m->has_session);
+    m->has_session = true;
+    *status = hf_client_feed(c, HF_OP_TEXT, hf_slice(text, (size_t)len), 0);
+}
+
+/* False: the connection is to be given up. */
+static bool no_event_gives_up(struct hf_client *c)
+{
+    struct hf_client_event event;
+    struct hf_record record;
+    bool fine = true;
+    while (hf_client_next(c, &event) != HF_CLIENT_EVENT_NONE) {
+        fine = fine && event.kind != HF_CLIENT_EVENT_ABANDON;
+        if (event.kind == HF_CLIENT_EVENT_LOST) {
+            assert_false(hf_client_lost_next(c, &record)); /* nothing is lost here */
+        }
+    }
+    return fine;
+}
+
+/* Takes all that goes out; each acknowledged at once. False as above. */
+static bool model_takes(struct model *m, struct hf_client *c)
+{
+    struct hf_client_out out;
+    enum hf_client_take take;
+    char text[32];
+    while ((take = hf_client_take(c, &out, 0)) != HF_CLIENT_TAKE_NONE) {
+        if (take != HF_CLIENT_TAKE_MESSAGE) {
+            continue;
+        }
+        (void)snprintf(text, sizeof(text), "%u", m->wanted++);
+        assert_slice(out.payload, text);
+        m->received++;
+        const int len =
+            snprintf(text, sizeof(text), "\001ack n=%llu", (unsigned long long)m->received);
+        if (hf_client_feed(c, HF_OP_TEXT, hf_slice(text, (size_t)len), 0) != HF_OK) {
+            return false;
+        }
+    }
+    return no_event_gives_up(c);
+}
+
+/* One connection, from its offer to its end. */
+static void connect_once(struct model *m, struct hf_client *c)
+{
+    static const uint8_t fresh[HF_CLIENT_SECRET] = {1};
+    struct hf_buffer offer;
+    enum hf_status status = HF_OK;
+    hf_buffer_init(&offer, &hf_heap, 4096);
+    hf_client_offer(c, fresh, &offer);
+    hf_buffer_reset(&offer);
+    hf_client_connected(c, true, hf_slice(NULL, 0), 0);
+    model_hello(m, c, &status);
+    if (no_event_gives_up(c) && status == HF_OK) {
+        (void)model_takes(m, c);
+    }
+    hf_client_disconnected(c, 0, 0);
+    (void)no_event_gives_up(c);
+}
+
+static void a_session_outlives_memory_that_runs_out(void **state)
+{
+    struct test_alloc ta;
+    test_alloc_init(&ta);
+    for (size_t n = 1;; n++) {
+        struct model model = {.wanted = 1};
+        struct hf_client c;
+        unsigned taken = 0;
+        char text[32];
+        test_alloc_fail_at(&ta, n);
+        hf_client_init(&c, &ta.alloc, &rules);
+        for (int round = 0; round < 6; round++) {
+            for (int i = 0; i < 4; i++) {
+                const int len = snprintf(text, sizeof(text), "%u", taken + 1);
+                taken += hf_client_send(&c, HF_OP_TEXT, hf_slice(text, (size_t)len)) !=
+                         HF_CLIENT_NO_MEMORY;
+            }
+            connect_once(&model, &c);
+        }
+        connect_once(&model, &c);
+        assert_int_equal(model.wanted, taken + 1);
+        assert_true(taken >= 23); /* one failure refuses one message at most */
+        hf_client_fini(&c);
+        assert_int_equal(ta.live_blocks, 0);
+        if (!ta.fired) {
+            assert_true(n > 5);
+            break;
+        }
+    }
+}
+
+static void the_queue_is_bounded_in_messages_and_in_bytes_and_takes_one_of_any_size(void **state)
+{
+    static const struct hf_client_rules small = {.queue_messages = 3, .queue_cost = 100};
+    static const uint8_t bytes[500];
+    struct hf_client c;
+    hf_client_init(&c, &hf_heap, &small);
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 500)), HF_CLIENT_QUEUED);
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 0)), HF_CLIENT_FULL);
+    hf_client_fini(&c);
+    hf_client_init(&c, &hf_heap, &small);
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 34)), HF_CLIENT_QUEUED);
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 35)), HF_CLIENT_FULL);
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 34)), HF_CLIENT_QUEUED);
+    hf_client_fini(&c);
+    hf_client_init(&c, &hf_heap, &small);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 1)), HF_CLIENT_QUEUED);
+    }
+    assert_int_equal(hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 1)), HF_CLIENT_FULL);
+    hf_client_fini(&c);
+}
+
+static void what_was_queued_before_the_limit_was_known_and_is_too_big_is_handed_back(void **state)
+{
+    static const uint8_t fresh[HF_CLIENT_SECRET] = {1};
+    static const uint8_t bytes[2000];
+    struct model model = {.wanted = 1};
+    struct hf_client c;
+    struct hf_client_event event;
+    struct hf_record record;
+    struct hf_buffer offer;
+    enum hf_status status;
+    hf_client_init(&c, &hf_heap, &rules);
+    hf_client_send(&c, HF_OP_TEXT, HF_LITERAL("1"));
+    hf_client_send(&c, HF_OP_BINARY, hf_slice(bytes, 2000));
+    hf_client_send(&c, HF_OP_TEXT, HF_LITERAL("2"));
+    hf_buffer_init(&offer, &hf_heap, 4096);
+    hf_client_offer(&c, fresh, &offer);
+    hf_client_connected(&c, true, hf_slice(NULL, 0), 0);
+    model_hello(&model, &c, &status);
+    assert_int_equal(hf_client_next(&c, &event), HF_CLIENT_EVENT_LOST);
+    assert_slice(event.reason, "too_big");
+    assert_true(hf_client_lost_next(&c, &record));
+    assert_int_equal(record.payload.len, 2000);
+    assert_false(hf_client_lost_next(&c, &record));
+    assert_int_equal(hf_client_next(&c, &event), HF_CLIENT_EVENT_OPEN);
+    assert_true(model_takes(&model, &c));
+    assert_int_equal(model.wanted, 3);
+    hf_buffer_reset(&offer);
+    hf_client_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_library_does_as_every_trace_says),
+        cmocka_unit_test(a_session_outlives_memory_that_runs_out),
+        cmocka_unit_test(the_queue_is_bounded_in_messages_and_in_bytes_and_takes_one_of_any_size),
+        cmocka_unit_test(what_was_queued_before_the_limit_was_known_and_is_too_big_is_handed_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
