@@ -307,7 +307,10 @@ export function createEngine(config: Config) {
   }
 
   function ack(conn: Conn): void {
-    if (conn.bye) return;
+    if (conn.bye) {
+      ackAt = Infinity; // what came behind it is acknowledged to nobody
+      return;
+    }
     if (withheld()) {
       ackAt = t + ACK_MS;
       return;
