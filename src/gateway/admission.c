@@ -279,26 +279,29 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
     return config->hosts.count == 0 || not_let_in(o, HF_CAUSE_HOST_REFUSED, "Host", host);
 }
 
-/* A browser sends no Origin when a page asks its own server, but says so elsewhere. */
-static bool is_own_page(const struct hf_opening *o, const struct hf_route_config *config)
+/* A browser sends no Origin when a page asks its own server, nor with a GET whose answer the page
+ * is not to see; it says which in a header that script cannot set. */
+static bool check_no_origin(struct hf_opening *o, const struct hf_route_config *config)
 {
     const struct hf_slice *site = hf_head_find(o->head, "Sec-Fetch-Site");
     const struct hf_slice *host = hf_head_find(o->head, "Host");
-    return o->fallback.kind != HF_FALLBACK_NONE && site != NULL && host != NULL &&
-           hf_slice_eq(*site, HF_LITERAL("same-origin")) &&
-           hf_cors_same_origin((const char *const *)config->origins.items, config->origins.count,
-                               *host);
+    bool told = o->fallback.kind != HF_FALLBACK_NONE && site != NULL && host != NULL &&
+                !hf_slice_eq(*site, HF_LITERAL("none")); /* the address bar */
+    bool own = told && hf_slice_eq(*site, HF_LITERAL("same-origin")) &&
+               hf_cors_same_origin((const char *const *)config->origins.items,
+                                   config->origins.count, *host);
+    return own || (!told && config->missing_origin == HF_ORIGIN_ALLOW) ||
+           not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "missing Origin", NULL);
 }
 
 static bool check_origin(struct hf_opening *o, const struct hf_route_config *config)
 {
     const struct hf_slice *origin = hf_head_find(o->head, "Origin");
-    if (config->origins.count == 0 || (origin == NULL && is_own_page(o, config))) {
+    if (config->origins.count == 0) {
         return true;
     }
     if (origin == NULL) {
-        return config->missing_origin == HF_ORIGIN_ALLOW ||
-               not_let_in(o, HF_CAUSE_ORIGIN_REFUSED, "missing Origin", NULL);
+        return check_no_origin(o, config);
     }
     for (size_t i = 0; i < config->origins.count; i++) {
         if (hf_origin_matches(hf_slice_of(config->origins.items[i]), *origin)) {

@@ -10,8 +10,8 @@
 
 #include <stdio.h>
 
-#define ANSWER_WAIT HF_SECONDS(30)
-#define BODY_WAIT HF_SECONDS(60) /* for the whole body of a POST */
+#define ANSWER_WAIT HF_SECONDS(30) /* a client that takes nothing for so long is given up */
+#define BODY_WAIT HF_SECONDS(60)   /* for the whole body of a POST */
 /* Bytes of a list beside the messages that the credit permits: heads, and control messages. */
 #define LIST_EXTRA (2 * HF_CONTROL_AUTH_MAX)
 /* The body of a POST for no session of ours: read, so that its connection can go on. */
@@ -80,8 +80,12 @@ void hf_fallback_answer(struct hf_opening *o, const struct hf_answer *a)
 
 void hf_fallback_send(struct hf_opening *o)
 {
-    hf_buffer_drop(&o->reply, hf_stream_send(o->client, hf_buffer_slice(&o->reply)));
+    size_t sent = hf_stream_send(o->client, hf_buffer_slice(&o->reply));
+    hf_buffer_drop(&o->reply, sent);
     if (o->reply.len > 0) {
+        if (sent > 0) { /* it takes, if slowly */
+            hf_opening_phase(o, HF_OPENING_ANSWER, ANSWER_WAIT);
+        }
         return;
     }
     if (goes_on(o)) {
@@ -218,7 +222,7 @@ static bool become_handshake(struct hf_opening *o)
     uint8_t nonce[16];
     char key[HF_WS_KEY_CHARS];
     const char *why;
-    size_t max = 2 * o->head_bytes.max + 1024;
+    size_t max = 2 * o->runtime->config->head_max + 1024;
     struct hf_buffer resume;
     struct hf_buffer origin;
     struct hf_buffer text;

@@ -438,6 +438,7 @@ void hf_opening_again(struct hf_opening *o)
 {
     struct hf_worker *worker = o->worker;
     hf_opening_forget(o);
+    hf_buffer_reset(&o->reply); /* an idle connection owns no buffer */
     hf_runtime_unref(o->runtime);
     o->runtime = hf_runtime_ref(worker->runtime); /* a session that begins now is of today's */
     o->again = true;

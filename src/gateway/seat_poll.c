@@ -115,9 +115,12 @@ static void answer_refusal(struct poll *p)
     struct hf_opening *o = hf_seat_take(&p->seat);
     if (!p->refused) {
         hf_control_init(&p->refusal, HF_VERB_END);
-        p->refusal.reason = HF_LITERAL("unavailable");
+        p->refusal.reason = p->hello ? HF_LITERAL("closed") : HF_LITERAL("unavailable");
     }
     hf_fallback_refuse(o, &p->refusal);
+    if (p->seat.attachment.keep != NULL) {
+        hf_keep_lost(&p->seat.attachment, HF_CAUSE_CLIENT_CLOSE, 0);
+    }
     poll_free(p);
 }
 
@@ -141,14 +144,14 @@ static void fire(struct hf_timer *timer, hf_time now)
         lose(p, HF_CAUSE_OUT_OF_RESOURCES);
     } else if (p->seat.waiting == NULL && now >= p->gone_at) {
         lose(p, HF_CAUSE_CLIENT_SILENT);
-    } else if (p->seat.waiting != NULL && p->over && !p->hello) {
+    } else if (p->seat.waiting != NULL && p->over && (!p->hello || p->list.len == 0)) {
         answer_refusal(p);
     } else if (p->seat.waiting != NULL && now >= p->flush_at && p->list.len > 0) {
         answer_list(p);
     } else if (p->seat.waiting != NULL && now >= p->wait_until) {
         answer(p, hf_slice(NULL, 0), p->first);
     } else {
-        p->flush_at = p->seat.waiting == NULL ? HF_NEVER : p->flush_at;
+        p->flush_at = HF_NEVER;
         schedule(p);
     }
 }
@@ -316,7 +319,7 @@ void hf_poll_again(struct hf_seat *seat, struct hf_opening *o, uint64_t received
         answer(p, hf_slice(NULL, 0), p->first);
     }
     p->wait_until = now_of(p) + interval_of(p);
-    if (received <= seat->sent) {
+    if (received <= seat->sent || seat->sent == 0) { /* 0: none came since it was resumed */
         drop(p, received);
     }
     hf_seat_wait(seat, o);
@@ -327,15 +330,7 @@ void hf_poll_again(struct hf_seat *seat, struct hf_opening *o, uint64_t received
         finish_close(p);
     }
     if (p->over && p->list.len == 0) { /* the last list came */
-        struct hf_control end;
-        o = hf_seat_take(seat);
-        hf_control_init(&end, HF_VERB_END);
-        end.reason = HF_LITERAL("closed");
-        hf_fallback_refuse(o, &end);
-        if (seat->attachment.keep != NULL) {
-            hf_keep_lost(&seat->attachment, HF_CAUSE_CLIENT_CLOSE, 0);
-        }
-        poll_free(p);
+        answer_refusal(p);
         return;
     }
     if (p->list.len > 0) {

@@ -500,6 +500,54 @@ def test_the_backends_close_comes_in_a_list_behind_the_last_message(relay):
     assert g.ending()["cause"] == "backend_close"
 
 
+def test_a_session_resumed_by_polls_says_hello_once_and_then_waits(relay):
+    g, b = relay()
+    line, served, hello = opened(g, b)
+    served.send_text("1")
+    served.send_text("2")
+    got = []
+    while len(got) < 2:
+        got += line.poll(hello["key"], len(got)).messages
+    back = line.open_poll(offer=("HF-Resume", f"hf1.r.{hello['token']}.{hello['epoch']}.2.1"))
+    assert back.control("hello")["resumed"] == "1" and back.messages == []
+    controls = list(back.controls)
+    line.start_poll(hello["key"], 2)
+    served.send_text("3")
+    answer = line.read_answer()
+    while not answer.messages:
+        controls += answer.controls
+        answer = line.poll(hello["key"], 2)
+    assert (answer.messages, answer.get("hf-seq")) == (["3"], "3")
+    controls += answer.controls
+    assert len([text for text in controls if text.startswith("hello ")]) == 1, controls
+
+
+def test_bye_answers_the_poll_that_waits(relay):
+    g, b = relay()
+    line, served, hello = opened(g, b)
+    line.start_poll(hello["key"], 0)
+    assert Line(g.address).post(hello["key"], frames((CONTROL, "bye code=1000")), seq=1).status == 200
+    served.expect_close(1000)
+    served.send_close(1000)
+    last = line.read_answer()
+    while last.status == 200:  # acknowledgements, perhaps
+        last = line.poll(hello["key"], 0)
+    assert last.status == 410 and last.get("hf-reason") == "closed", last
+
+
+def test_messages_larger_than_any_buffer_pass_by_stream_and_by_polls(relay):
+    g, b = relay()
+    line, served, hello = opened(g, b)
+    text = "0123456789" * 300000  # 3 MB
+    served.send_text(text)
+    answer = line.poll(hello["key"], 0, timeout=20)
+    while not answer.messages:
+        answer = line.poll(hello["key"], 0, timeout=20)
+    assert answer.messages == [text]
+    e = Events(g.address).open("/", [("HF-Resume", f"hf1.r.{hello['token']}.{hello['epoch']}.0.1")])
+    assert e.event(timeout=20).data == text
+
+
 def test_an_acknowledgement_beyond_what_was_sent_ends_the_session(relay):
     g, b = relay()
     line, served, hello = opened(g, b)
@@ -694,6 +742,14 @@ def test_a_page_of_the_gateways_own_origin_needs_no_origin_header(relay):
     served = b.next().upgrade()
     assert served.head.get("origin") == "http://app.test"
     assert e.read_head().status == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_elsewhere_cannot_hide_its_origin(relay, site):
+    g, b = relay({"origins": ["https://app.test"]})
+    answer = Line(g.address).request("GET", "/", [("Accept", EVENTS), ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "no-cors")])
+    assert answer.status == 403, answer
+    assert Events(g.address).start("/", [("Sec-Fetch-Site", "none")]) and b.next()
 
 
 def test_tokens_are_asked_for_as_they_are_of_a_websocket(relay, tmp_path):
