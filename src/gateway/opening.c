@@ -156,7 +156,10 @@ static size_t take_head(struct hf_opening *o, struct hf_slice bytes)
 {
     struct hf_head head;
     const char *why = "";
-    if (is_between(o)) {
+    if (is_between(o)) { /* a request that begins now is of today's configuration */
+        struct hf_runtime *before = o->runtime;
+        o->runtime = hf_runtime_ref(o->worker->runtime);
+        hf_runtime_unref(before);
         hf_opening_phase(o, HF_OPENING_HEAD, o->runtime->config->handshake_timeout);
     }
     if (!brings_a_line(o, bytes)) {
@@ -439,8 +442,6 @@ void hf_opening_again(struct hf_opening *o)
     struct hf_worker *worker = o->worker;
     hf_opening_forget(o);
     hf_buffer_reset(&o->reply); /* an idle connection owns no buffer */
-    hf_runtime_unref(o->runtime);
-    o->runtime = hf_runtime_ref(worker->runtime); /* a session that begins now is of today's */
     o->again = true;
     o->moved = o->ended = o->admitted = o->tell_version = o->early_bytes = false;
     o->behind_proxy = o->front_trusted = false;

@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -802,6 +803,100 @@ def test_other_requests_get_426_and_a_sentence_that_helps(relay):
         answer = Line(g.address).request(method, "/", headers)
         assert answer.status == 426 and b"text/event-stream" in answer.body and answer.get("upgrade") == "websocket", (method, answer)
     assert b.accepted == 0
+
+
+# ---- life of the gateway
+
+def test_a_connection_that_moves_between_workers_takes_its_tls_along(gateway, backend, authority, tmp_path):
+    cert, key = authority.leaf("app.test", label="app")
+    b = backend(raw.echo)
+    g = gateway(b.url, config={"workers": 2, "tls": {"cert": str(cert), "key": str(key)}}, scheme="wss")
+    context = authority.client_context()
+    secure = {"tls": context, "server_name": "app.test"}
+    streams = [Events(g.address, **secure).open("/", [("HF-Open", fresh())]) for _ in range(6)]
+    line = Line(g.address, **secure)
+    for turn in range(4):
+        for e in streams:
+            say(line, e.hello["key"], f"{turn}" + "x" * 10000)
+    for e in streams:
+        assert [text[0] for text in e.messages(4)] == ["0", "1", "2", "3"]
+    assert g.metric("holdfast_moves_total") > 5
+
+
+def test_a_drain_lets_idle_connections_go_and_answers_polls_and_streams(gateway, backend):
+    b = backend(raw.echo)
+    g = gateway(b.url, config={"workers": 2, "drain": "1s"})
+    e = Events(g.address).open("/", [("HF-Open", fresh())])
+    idle = Line(g.address)
+    poller = Line(g.address)
+    hello = poller.open_poll(offer=("HF-Open", fresh())).control("hello")
+    say(idle, hello["key"], "x")
+    got = []
+    while not got:
+        got = poller.poll(hello["key"], 0).messages
+    poller.start_poll(hello["key"], 1)
+    g.process.signal(signal.SIGTERM)
+    assert idle.read_end() == b""
+    assert "in" in e.event("goaway").pairs
+    answer = poller.read_answer()
+    assert answer.status == 200 and answer.controls, answer
+    assert answer.get("connection") == "close"
+    poller.read_end()
+    e.read_end()
+    g.process.wait_exit(6)
+
+
+def test_a_reload_lets_connections_go_on_under_todays_rules(relay):
+    g, b = relay({})
+    line = Line(g.address)
+    hello = opened(g, b)[2]
+    say(line, hello["key"], "before")
+    g.write({**g.config, "origins": [SITE]})
+    g.reload()
+    refused = line.text(hello["key"], "from elsewhere", headers=[("Origin", "https://evil.example")])
+    assert refused.status == 403, refused
+
+
+def test_sessions_without_websockets_count_in_the_limits_on_connections(relay):
+    g, b = relay({"limits": {"address_connections": 2}, "origins": [SITE]})
+    s = [opened(g, b) for _ in range(2)]
+    third = Line(g.address).request("GET", "/", [("Accept", EVENTS), ("Origin", SITE)])
+    assert third.status == 429 and third.get("retry-after") and third.get("access-control-allow-origin") == SITE, third
+    # A resume takes the place of its own session, and polls and POSTs are no connections.
+    line, served, hello = s[0]
+    back = Events(g.address).open("/", [("HF-Resume", f"hf1.r.{hello['token']}.{hello['epoch']}.0.1")])
+    assert back.hello["resumed"] == "1"
+    for _ in range(5):
+        say(Line(g.address), back.hello["key"], "x")
+
+
+def test_a_session_ends_with_its_credential(relay, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret-of-enough-length-0123456789")
+    g, b = relay({"auth": "jwt", "jwt": {"leeway": "0", "keys": [{"alg": "HS256", "file": str(secret)}]}})
+
+    def short(lives):
+        return jwt.encode({"sub": "ada", "exp": int(time.time() + lives)}, secret.read_text(), algorithm="HS256")
+    e = Events(g.address).start("/?token=" + short(3), [("HF-Open", fresh())])
+    b.next().upgrade()
+    e.read_head()
+    hello = e.event("hello").pairs
+    end = e.event("end", timeout=15).pairs
+    assert end["reason"] == "auth", end
+    e.read_end()
+    assert Line(g.address).text(hello["key"], "x").status == 410
+    assert g.ending()["cause"] == "token_expired"
+
+
+def test_no_key_token_or_secret_is_ever_shown(held):
+    s = held({"log": {"level": "debug"}})
+    secret = fresh()
+    e = s.begin(Events(s.g.address).start("/?token=hush-hush", [("HF-Open", secret)]))
+    say(s.line, s.key, "x", "/?token=hush-hush")
+    s.g.never_shown(s.key, s.hello["token"], secret.split(".")[2], "hush-hush")
+    e.reset()
+    parked(s.g)
+    s.g.never_shown(s.key, s.hello["token"], secret.split(".")[2], "hush-hush")
 
 
 # ---- requests that mean two things
