@@ -239,7 +239,7 @@
                     "See whether clients forget their sessions instead of resuming them; else "    \
                     "raise session.parked_per_principal or session.parked_per_address.")           \
                     row(SESSION_POISON, session_poison, network, open,                             \
-                        "Three connections of the session in a row were lost while the same "      \
+                        "Ten connections of the session in a row were lost while the same "      \
                         "message was being sent.",                                                 \
                         "The record tells how many messages the client had; look at the next "     \
                         "one, and at what on the way dislikes it.")                                \
