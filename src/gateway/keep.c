@@ -3,6 +3,7 @@
 #include "gateway/keeper.h"
 
 #include "base/hash.h"
+#include "gateway/keep_hold.h"
 #include "gateway/ledger.h"
 #include "gateway/tomb.h"
 
@@ -293,6 +294,7 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     }
     hf_attachment_say(keeper, k->client, &hello);
     tell_gap(k, missing);
+    hf_keep_hold_attached(k);
     k->replay_until = resumed ? k->session.journal.end : HF_NO_COUNT;
     hf_keep_pump_client(k);
 }
@@ -358,12 +360,18 @@ static void dialed(void *owner, const struct hf_dial_result *result)
     if (result->protocol.len > 0) {
         k->protocol = strndup((const char *)result->protocol.ptr, result->protocol.len);
     }
-    hf_petition_free(k->petition);
-    k->petition = NULL;
+    if (k->route->config->on_backend_loss != HF_LOSS_CLOSE && hf_keep_hold_new(k, k->petition)) {
+        k->petition = NULL;
+    }
+    if (k->route->config->auth.kind != HF_AUTH_CALLOUT) {
+        hf_petition_free(k->petition);
+        k->petition = NULL;
+    }
     hf_count(k->worker, HF_COUNT_handshakes_ok, 1);
     hf_session_opened(&k->session);
     hf_keep_moved(k, HF_SESSION_OPENING);
     hf_keep_backend_open(k, result->stream);
+    hf_keep_pump_backend(k);
     log_open(k, "open");
     if (k->client == NULL) {
         hf_keep_enter_parked(k);
@@ -545,6 +553,7 @@ static enum hf_status resume(struct hf_worker *worker, const struct hf_arrival *
     if (verdict == HF_RESUME_OK) {
         uint64_t missing = hf_keep_attach(k, arrival->attachment, &token, arrival->offer->received,
                                           arrival->offer->attempt, arrival->identity);
+        hf_keep_hold_renew(k, arrival->petition);
         log_open(k, "resume");
         if (k->session.state != HF_SESSION_OPENING) {
             greet(k, true, missing);

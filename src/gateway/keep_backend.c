@@ -2,7 +2,8 @@
 /* The backend's side of a keep: its messages go into the journal and to the client, the client's
  * messages go to it or wait in the queue, and it is not read while there is no room. See keeper.h.
  */
-#include "gateway/keeper.h"
+#include "gateway/keep_hold.h"
+#include "gateway/redial.h"
 
 /* How often a backend that is not read is looked at, and how much is taken then. */
 #define LOOK_EVERY HF_SECONDS(5)
@@ -34,6 +35,9 @@ static void take(struct hf_keep *k, uint8_t opcode, struct hf_slice payload, str
 {
     struct hf_session *s = &k->session;
     if (s->state != HF_SESSION_ATTACHED && s->state != HF_SESSION_PARKED) {
+        return;
+    }
+    if (hf_keep_hold_drops(k)) {
         return;
     }
     bool live = k->client != NULL && k->replay_until == HF_NO_COUNT &&
@@ -73,6 +77,9 @@ static void backend_closed(struct hf_wire *w, uint16_t code, struct hf_slice rea
     enum hf_session_state before = (enum hf_session_state)k->session.state;
     if (before == HF_SESSION_ENDED || before == HF_SESSION_CLOSING) {
         hf_wire_close(w, code, reason);
+        return;
+    }
+    if (hf_close_is_loss(code) && hf_keep_hold_begin(k, HF_CAUSE_BACKEND_CLOSE, code)) {
         return;
     }
     if (hf_session_closed(&k->session, &hf_heap, code, reason) != HF_OK) {
@@ -117,7 +124,9 @@ static void lost(struct hf_keep *k, enum hf_cause cause, int error, uint16_t bac
 static void backend_lost(struct hf_wire *w, enum hf_cause cause, int error)
 {
     struct hf_keep *k = keep_of(w);
-    lost(k, cause, error, HF_CLOSE_GOING_AWAY, "backend lost");
+    if (was_kept_waiting(k) || !hf_keep_hold_begin(k, cause, 0)) {
+        lost(k, cause, error, HF_CLOSE_GOING_AWAY, "backend lost");
+    }
 }
 
 static void backend_fault(struct hf_wire *w, enum hf_cause cause, uint16_t code, const char *why)
@@ -142,12 +151,22 @@ static void backend_drained(struct hf_wire *w)
     }
 }
 
+static void backend_beat(struct hf_wire *w, bool pong)
+{
+    if (pong) {
+        hf_keep_hold_ponged(keep_of(w));
+    } else {
+        hf_keep_hold_pinged(keep_of(w));
+    }
+}
+
 static const struct hf_wire_ops backend_ops = {.frame = backend_frame,
                                                .message = backend_message,
                                                .closed = backend_closed,
                                                .lost = backend_lost,
                                                .fault = backend_fault,
                                                .drained = backend_drained,
+                                               .beat = backend_beat,
                                                .gone = backend_gone};
 
 void hf_keep_backend_open(struct hf_keep *k, struct hf_stream *stream)
@@ -157,8 +176,10 @@ void hf_keep_backend_open(struct hf_keep *k, struct hf_stream *stream)
                                         .beat_rules = &k->route->backend_beat,
                                         .send_timeout = k->route->config->send_timeout,
                                         .tls = k->route->tls != NULL};
+    uint64_t bytes = k->backend.bytes_in;
+    memset(&k->backend, 0, sizeof(k->backend));
+    k->backend.bytes_in = bytes;
     hf_wire_open(&k->backend, k->worker, stream, &setup);
-    hf_keep_pump_backend(k);
 }
 
 /* ---- room --------------------------------------------------------------------------------------
@@ -266,8 +287,10 @@ void hf_keep_pump_backend(struct hf_keep *k)
 {
     struct hf_session *s = &k->session;
     struct hf_record record;
-    while (hf_wire_is_clear(&k->backend) && hf_session_waiting(s, &record) && may_go(k)) {
+    while (hf_wire_is_clear(&k->backend) && !hf_keep_hold_waits(k) &&
+           hf_session_waiting(s, &record) && may_go(k)) {
         if (record.opcode != 0) {
+            hf_keep_hold_record(k, record.opcode, record.payload);
             hf_wire_message(&k->backend, record.opcode, record.payload, false);
         }
         hf_session_written(s, &hf_heap);
@@ -292,7 +315,8 @@ bool hf_keep_may_post(const struct hf_keep *k, size_t payload)
 /* Nothing waits in front of it, and the backend takes it now. */
 static bool goes_at_once(struct hf_keep *k)
 {
-    return k->session.state == HF_SESSION_ATTACHED && hf_wire_is_clear(&k->backend) &&
+    return (k->session.state == HF_SESSION_ATTACHED || k->session.state == HF_SESSION_PARKED) &&
+           hf_wire_is_clear(&k->backend) && !hf_keep_hold_waits(k) &&
            k->session.queue.base == k->session.queue.end && may_go(k);
 }
 
@@ -336,8 +360,8 @@ static bool is_deaf(const struct hf_keep *k)
 bool hf_keep_pass(struct hf_attachment *a, uint8_t opcode, size_t payload, struct hf_slice frame)
 {
     struct hf_keep *k = a->keep;
-    if (is_deaf(k) || is_beat(k, opcode, payload) || !hf_keep_may_post(k, payload) ||
-        !goes_at_once(k)) {
+    if (is_deaf(k) || is_beat(k, opcode, payload) || hf_keep_hold_listens(k) ||
+        !hf_keep_may_post(k, payload) || !goes_at_once(k)) {
         return false;
     }
     hf_keep_met(k);
@@ -382,10 +406,12 @@ bool hf_keep_post_message(struct hf_keep *k, uint8_t opcode, struct hf_slice pay
     if (!check_message(k, payload.len)) {
         return false;
     }
-    if (is_beat(k, opcode, payload.len) && hf_wire_is_open(&k->backend) &&
+    if (is_beat(k, opcode, payload.len) &&
+        (hf_wire_is_open(&k->backend) || hf_keep_hold_is_away(k)) &&
         hf_slice_eq(payload, hf_slice_of(k->route->config->app_heartbeat.match))) {
         answer_beat(k, payload);
     } else if (goes_at_once(k)) {
+        hf_keep_hold_record(k, opcode, payload);
         hf_wire_message(&k->backend, opcode, payload, false);
         hf_session_passed(s, payload.len, hf_keep_now(k));
         wrote(k);

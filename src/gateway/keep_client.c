@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client's side of a keep: its connections come and go, its messages and control messages come,
  * and what the journal holds goes to it. See keeper.h. */
-#include "gateway/keeper.h"
+#include "gateway/keep_hold.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -359,6 +359,7 @@ void hf_keep_pump_client(struct hf_keep *k)
         return;
     }
     k->pumping = true;
+    hf_keep_hold_tell(k);
     do {
         while (hf_session_next(s, hf_keep_rules(k), &record)) {
             say_coming(k, record.payload.len);
@@ -367,6 +368,7 @@ void hf_keep_pump_client(struct hf_keep *k)
                 return; /* hf_keep_writable goes on */
             }
             hf_session_sent(s);
+            hf_keep_hold_tell(k);
             say_live(k);
         }
     } while (s->sent.number < s->journal.end && ask_taken(k));

@@ -3,6 +3,7 @@
  */
 #include "gateway/keeper.h"
 
+#include "gateway/keep_hold.h"
 #include "gateway/ledger.h"
 #include "gateway/tomb.h"
 
@@ -126,10 +127,12 @@ void hf_keep_end(struct hf_keep *k, const struct hf_farewell *f)
     forget_secrets(k);
     atomic_fetch_sub_explicit(&k->worker->open_now, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&k->route->state->open, 1, memory_order_relaxed);
-    hf_identity_leave(k->identity, k->worker);
-    hf_keep_let_go(k, f->who, f->reason, f->http, f->retry, f->client_code, f->client_reason);
     hf_dial_cancel(k->dial);
     k->dial = NULL;
+    hf_keep_hold_free(k);
+    hf_keep_auth_free(k);
+    hf_identity_leave(k->identity, k->worker);
+    hf_keep_let_go(k, f->who, f->reason, f->http, f->retry, f->client_code, f->client_reason);
     hf_session_fini(&k->session, &hf_heap);
     hf_keep_charge(k);
     hf_timer_stop(k->worker->loop, &k->timer);

@@ -2,7 +2,7 @@
 /* What time brings to a keep: acknowledgements and beats, the end of its window, delayed messages,
  * looks at a backend that is not read, expired credentials, goodbyes. One timer, set for the
  * earliest; one that fires too early is set again. */
-#include "gateway/keeper.h"
+#include "gateway/keep_hold.h"
 
 static hf_time earlier(hf_time a, hf_time b)
 {
@@ -18,6 +18,7 @@ static hf_time next_time(const struct hf_keep *k)
     if (k->session.queue.base != k->session.queue.end) {
         when = earlier(when, k->wake);
     }
+    when = earlier(when, hf_keep_hold_deadline(k));
     if (k->bye != NULL) {
         when = earlier(when, k->bye->deadline);
     }
@@ -90,6 +91,7 @@ static void tick(struct hf_keep *k)
     if (now >= k->wake) {
         k->wake = HF_NEVER;
     }
+    hf_keep_hold_tick(k);
     hf_keep_pump_backend(k); /* tells the client too, when that is due */
     hf_keep_set_timer(k);
 }

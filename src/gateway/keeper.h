@@ -33,6 +33,9 @@ struct hf_refused {
     uint64_t old_received; /* HF_NO_COUNT: not known */
 };
 
+struct hf_keep_auth; /* keep_auth.c */
+struct hf_keep_hold; /* gateway/keep_hold.h */
+
 struct hf_keep {
     struct hf_session session;
     struct hf_wire backend; /* without a stream while it is dialed, and after it ended */
@@ -43,6 +46,8 @@ struct hf_keep {
     struct hf_dial *dial;         /* NULL: none runs */
     struct hf_petition *petition; /* owned; kept while a dial may need it */
     char *protocol;               /* owned; NULL: the backend chose none */
+    struct hf_keep_hold *hold;    /* owned; NULL: the route closes when its backend is lost */
+    struct hf_keep_auth *auth;    /* owned; NULL: no fresh credentials came yet */
     struct hf_keep_bye *bye;      /* owned; NULL: the client has not said goodbye */
     struct hf_table_node by_id;
     struct hf_table_node by_secret; /* while joinable */
@@ -194,6 +199,8 @@ void hf_keep_tell(struct hf_keep *k);
 void hf_keep_say_ack(struct hf_keep *k);
 /* Fresh credentials came. */
 void hf_keep_auth(struct hf_keep *k, struct hf_slice value);
+/* No answer is awaited any more. NULL is accepted. */
+void hf_keep_auth_free(struct hf_keep *k);
 /* It was parked, or is not any more: the caps on those of its principal and address hold. */
 void hf_keep_enter_parked(struct hf_keep *k);
 void hf_keep_leave_parked(struct hf_keep *k);

@@ -17,6 +17,13 @@
  * had not been there. */
 #define HF_REDIAL_STABLE HF_SECONDS(5)
 
+/* A backend that closes with one of these comes back; any other code is its application's word. */
+static inline bool hf_close_is_loss(uint16_t code)
+{
+    return code == HF_CLOSE_GOING_AWAY || code == HF_CLOSE_INTERNAL || code == HF_CLOSE_RESTART ||
+           code == HF_CLOSE_TRY_AGAIN;
+}
+
 /* What the redials of one client share; zeroed to start. */
 struct hf_redial_pace {
     struct hf_backoff backoff;

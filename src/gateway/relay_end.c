@@ -11,6 +11,7 @@
  * A Close never goes out within a frame: it waits for the frame's end as long as the rest can still
  * come, else the stream alone ends. After 2 s everything is closed. */
 #include "gateway/ledger.h"
+#include "gateway/redial.h"
 #include "gateway/relay.h"
 
 #include <stdlib.h>
@@ -237,18 +238,12 @@ static void tell_other(struct hf_relay *r, struct hf_leg *lost, const char *why)
 /* ---- the first event
  * ------------------------------------------------------------------------------ */
 
-/* A backend that closes with one of these comes back; any other code is its application's word. */
-static bool is_loss(uint16_t code)
-{
-    return code == HF_CLOSE_GOING_AWAY || code == HF_CLOSE_INTERNAL || code == HF_CLOSE_RESTART ||
-           code == HF_CLOSE_TRY_AGAIN;
-}
-
 void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code,
                           struct hf_slice reason)
 {
     struct hf_leg *other = hf_leg_other(r, from);
-    if (!from->is_client && is_loss(code) && hf_held_begin(r, HF_CAUSE_BACKEND_CLOSE, code)) {
+    if (!from->is_client && hf_close_is_loss(code) &&
+        hf_held_begin(r, HF_CAUSE_BACKEND_CLOSE, code)) {
         return;
     }
     from->in_state = HF_IN_CLOSED;

@@ -273,6 +273,9 @@ static void take_pong(struct hf_wire *w, struct hf_slice payload)
         memcpy(&sent, payload.ptr, sizeof(sent));
         if (sent <= now && now - sent < HF_SECONDS(300)) {
             hf_heartbeat_ponged(&w->beat, now - sent);
+            if (w->ops->beat != NULL) {
+                w->ops->beat(w, true);
+            }
         }
     }
 }

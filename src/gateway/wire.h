@@ -7,7 +7,8 @@
  * be sent on from there. An idle wire owns no buffer.
  *
  * It is open, then closing (hf_wire_close), then its stream is gone. The owner may close it in
- * every callback, and finish it (hf_wire_fini) in `lost` and `gone` alone, or outside of callbacks.
+ * every callback, and finish it (hf_wire_fini) in `closed`, `lost` and `gone`, or outside of
+ * callbacks; its memory must outlive `closed`.
  */
 #ifndef HF_GATEWAY_WIRE_H
 #define HF_GATEWAY_WIRE_H
@@ -31,6 +32,8 @@ struct hf_wire_ops {
     void (*fault)(struct hf_wire *w, enum hf_cause cause, uint16_t code, const char *why);
     /* The socket has accepted all that it was given, after it had not. */
     void (*drained)(struct hf_wire *w);
+    /* A ping has gone out, or its pong came. May be NULL. */
+    void (*beat)(struct hf_wire *w, bool pong);
     /* A wire that was closed has no stream any more. `answered`: the peer's Close came. */
     void (*gone)(struct hf_wire *w, bool answered);
 };

@@ -83,6 +83,9 @@ void hf_wire_pinged(struct hf_wire *w)
     w->acked = w->given - (uint32_t)unacked;
     w->ping_at = unacked > LONG_QUEUE ? w->given : w->acked;
     hf_heartbeat_pinged(&w->beat, hf_wire_now(w));
+    if (w->ops->beat != NULL) {
+        w->ops->beat(w, false);
+    }
 }
 
 /* Before it is judged lost: it lives when what it sent was not read yet, or when the ping stood

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions that outlive connections (docs/protocol.md), with a client and a backend that are driven by hand."""
+import time
+
 import pytest
 
-from harness.hf1 import Connection, Session, secret
+from harness.hf1 import Session, secret
 from harness.process import wait_for
 from harness.raw import BINARY, TEXT, Timeout
-
-STATES = "/api/sessions"
+from harness.tokens import token
 
 
 @pytest.fixture
@@ -477,7 +478,7 @@ def test_a_message_of_the_backend_larger_than_the_credit_is_announced_and_sent_w
     _, s, served = session(config={"session": {"buffer": "4KiB"}})
     big = bytes(range(256)) * 4000
     served.send_frame(BINARY, big)
-    coming = s.c.expect("coming") if False else s.c.next()
+    coming = s.c.next()
     assert (coming.verb, coming.bytes) == ("coming", len(big))
     assert s.message().payload == big
 
@@ -678,3 +679,322 @@ def test_a_session_is_found_from_every_worker(relay):
         assert s.resume().resumed == 1
         assert s.message().payload == f"round {i}".encode()
     assert len(b.connections) == 12
+
+
+# ---- a backend that comes back
+
+HOLD = {"on_backend_loss": "hold", "hold": {"backoff_max": "100ms"}, "heartbeat": {"interval": "100ms", "timeout": "5s"}}
+
+
+def pongs(peer, count=1):
+    """Answers so many pings of the gateway."""
+    while count:
+        f = peer.read_frame()
+        if f.opcode == 9:
+            peer.send_frame(10, f.payload)
+            count -= 1
+
+
+def test_a_client_is_held_while_its_backend_restarts_and_nothing_is_written_twice(session):
+    g, s, served = session(config=HOLD)
+    s.c.give("before")
+    served.expect_text("before")
+    served.reset()
+    s.c.give("meanwhile")
+    again = s.backend.next().upgrade()
+    again.expect_text("meanwhile")
+    rebound = s.c.expect("rebound")
+    assert (getattr(rebound, "from"), rebound.to, rebound.attempt) == (0, 1, 1)
+    again.send_text("I am back")
+    assert s.message().payload == b"I am back"
+    assert g.sessions()[0]["state"] == "attached"
+
+
+def test_rebound_says_what_the_backend_is_known_to_have_read(session):
+    _, s, served = session(config=HOLD)
+    s.c.give("read for certain")
+    served.expect_text("read for certain")
+    pongs(served, 2)
+    s.c.give("perhaps not")
+    served.expect_text("perhaps not")
+    served.send_close(1012)
+    s.backend.next().upgrade()
+    rebound = s.c.expect("rebound")
+    assert (getattr(rebound, "from"), rebound.to) == (1, 2)
+
+
+def test_a_parked_client_learns_of_the_rebound_behind_what_was_sent_before_it(session):
+    _, s, served = session(config=HOLD)
+    s.cut()
+    served.send_text("from the first")
+    pongs(served)
+    served.reset()
+    again = s.backend.next().upgrade()
+    again.send_text("from the second")
+    pongs(again)
+    hello = s.resume()
+    assert (hello.resumed, hello.sent) == (1, 2)
+    assert s.message().payload == b"from the first"
+    assert s.c.expect("rebound").attempt == 1
+    assert s.message().payload == b"from the second"
+
+
+def test_a_close_that_is_the_applications_word_is_not_held(session):
+    _, s, served = session(config=HOLD)
+    served.send_close(4400, "mine")
+    assert s.c.closes().code == 4400
+
+
+def test_the_prologue_goes_first_and_its_replies_are_not_counted(session):
+    config = {**HOLD, "on_backend_loss": "prologue",
+              "prologue": {"match": ['{"type":"subscribe"'], "drop_replies": 1, "wait": "30s"}}
+    _, s, served = session(config=config)
+    s.c.give('{"type":"subscribe","to":1}')
+    s.c.give("other")
+    served.expect_text('{"type":"subscribe","to":1}')
+    served.expect_text("other")
+    served.send_text("subscribed")
+    assert s.message().payload == b"subscribed"
+    served.reset()
+    s.c.give("waits")
+    again = s.backend.next().upgrade()
+    again.expect_text('{"type":"subscribe","to":1}')
+    again.send_text("subscribed again")
+    again.expect_text("waits")
+    again.send_text("news")
+    s.c.expect("rebound")
+    assert s.message().payload == b"news"
+    s.cut()
+    assert s.resume().sent == 2
+
+
+def test_a_backend_that_refuses_afterwards_ends_the_session_as_gone(session):
+    g, s, served = session(config=HOLD)
+    served.reset()
+    s.backend.next().answer(403)
+    end = s.c.expect("end")
+    assert (end.who, end.reason) == ("backend", "backend_gone")
+    assert s.c.closes().code == 1012
+    assert g.ending()["cause"] == "backend_gone"
+
+
+# ---- who may come back
+
+def with_token(s, token, path="/ws"):
+    s.path = f"{path}?token={token}"
+    return s
+
+
+@pytest.fixture
+def guarded(gateway, backend, keys):
+    """A session on a route that asks for tokens: (gateway, session, backend's end)."""
+    def start(token, config=None):
+        b = backend()
+        g = gateway(b.url, config={"auth": "jwt", "jwt": {"keys": [{"alg": "HS256", "file": str(keys.private["HS256"])}], "leeway": "0s"},
+                                   **(config or {})})
+        s = Session(g.address, f"/ws?token={token}")
+        c = s.knock()
+        served = b.next()
+        served.upgrade()
+        assert s.greeted(c).verb == "hello"
+        s.backend = b
+        return g, s, served
+    return start
+
+
+def test_a_resume_by_another_principal_is_no_resume(guarded, keys):
+    _, s, served = guarded(token(keys, sub="alice"))
+    served.send_text("for alice alone")
+    s.cut()
+    c = with_token(s, token(keys, sub="mallory")).knock_again()
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason, hello.sent) == (0, "auth", 0)
+
+
+def test_a_resume_without_credentials_is_refused_and_never_a_new_session(guarded, keys):
+    _, s, _ = guarded(token(keys, sub="alice"))
+    s.cut()
+    s.path = "/ws"
+    end = s.resume()
+    assert (end.verb, end.who, end.reason, end.http) == ("end", "gateway", "auth", 401)
+    assert s.backend.accepted == 1
+
+
+def test_an_opening_secret_joins_nobody_for_another_principal(guarded, keys):
+    _, s, _ = guarded(token(keys, sub="alice"))
+    other = Session(s.address, f"/ws?token={token(keys, sub='mallory')}")
+    other.secret = s.secret
+    c = other.knock()
+    s.backend.next().upgrade()
+    assert other.greeted(c).resumed == 0
+
+
+def test_fresh_credentials_in_band_move_the_expiry(guarded, keys):
+    _, s, served = guarded(token(keys, sub="alice", lives=2))
+    fresh = token(keys, sub="alice", lives=3600)
+    s.c.say("auth", value=fresh)
+    ok = s.c.expect("auth-ok")
+    assert ok.exp > time.time() + 3000
+    over = time.time() + 2.5
+    wait_for(lambda: time.time() > over or None, "the first token to be over")
+    s.c.give("still here")
+    served.expect_text("still here")
+
+
+def test_a_session_never_outlives_its_newest_credential(guarded, keys):
+    g, s, _ = guarded(token(keys, sub="alice", lives=2))
+    end = s.c.expect("end", timeout=5)
+    assert end.reason == "auth"
+    assert s.c.closes().code == 4401
+    assert g.ending()["cause"] == "token_expired"
+
+
+def test_fresh_credentials_of_another_principal_end_the_session(guarded, keys):
+    _, s, _ = guarded(token(keys, sub="alice"))
+    s.c.say("auth", value=token(keys, sub="mallory"))
+    assert s.c.expect("end").reason == "auth"
+
+
+def test_the_application_is_asked_again_about_fresh_credentials(gateway, backend):
+    seen = []
+
+    def script(served):
+        seen.append(served.head)
+        served.answer(403 if served.head.get("authorization") == "Bearer bad" else 204, b"", [("X-Auth-Subject", "carol")])
+        served.read_end()
+    ask, b = backend(script), backend()
+    g = gateway(b.url, config={"auth": "callout", "callout": {"url": ask.url + "/auth"}})
+    s = Session(g.address)
+    c = s.knock()
+    b.next().upgrade()
+    assert s.greeted(c).verb == "hello"
+    s.c.say("auth", value="good")
+    assert s.c.expect("auth-ok").exp == 0
+    assert seen[-1].all("authorization") == ["Bearer good"]
+    s.c.say("auth", value="bad")
+    assert s.c.expect("end").reason == "auth"
+
+
+def test_a_resume_takes_the_place_of_a_connection_in_the_limits(relay):
+    g, b = relay({"limits": {"address_connections": 1}})
+    s = Session(g.address)
+    c = s.knock()
+    b.next().upgrade()
+    s.greeted(c)
+    s.cut()
+    assert s.resume().resumed == 1
+    end = Session(g.address).open()
+    assert (end.verb, end.reason, end.http) == ("end", "limit", 429)
+
+
+# ---- caps
+
+def test_the_one_that_waited_longest_makes_room_for_another_of_its_address(relay):
+    g, b = relay({"session": {"parked_per_address": 2}}, workers=1)
+    sessions = []
+    for _ in range(3):
+        s = Session(g.address)
+        c = s.knock()
+        b.next().upgrade()
+        s.greeted(c)
+        sessions.append(s)
+        wait_for(lambda: g.metric("holdfast_sessions", state="attached") >= 1 or None, "it to be attached")
+        s.cut()
+        wait_for(lambda: g.metric("holdfast_sessions", state="attached") == 0 or None, "it to be parked")
+    assert g.ending()["cause"] == "session_limit"
+    assert sessions[1].resume().resumed == 1 and sessions[2].resume().resumed == 1
+    c = sessions[0].knock_again()
+    b.next().upgrade()
+    assert sessions[0].greeted(c).reason == "expired"
+
+
+def test_what_one_address_lets_wait_is_bounded_in_bytes(relay):
+    g, b = relay({"session": {"parked_bytes_per_address": "200KiB"}}, workers=1)
+    ends = []
+    for i in range(2):
+        s = Session(g.address)
+        c = s.knock()
+        served = b.next().upgrade()
+        s.greeted(c)
+        s.cut()
+        ends.append((s, served))
+    wait_for(lambda: g.metric("holdfast_sessions", state="parked") == 2 or None, "both to be parked")
+    ends[0][1].send_frame(BINARY, b"x" * 150_000)
+    ends[1][1].send_frame(BINARY, b"x" * 100_000)
+    assert g.ending()["cause"] == "session_overflow"
+    assert ends[1][0].resume().resumed == 1
+    c = ends[0][0].knock_again()
+    b.next().upgrade()
+    hello = ends[0][0].greeted(c)
+    assert (hello.reason, hello.old_received) == ("overflow", 0)
+
+
+def test_all_sessions_together_keep_to_the_session_memory(relay):
+    g, b = relay({"session": {"memory": "1MiB"}}, workers=1)
+    served = []
+    for _ in range(6):
+        s = Session(g.address)
+        c = s.knock()
+        served.append(b.next().upgrade())
+        s.greeted(c)
+        s.cut()
+    wait_for(lambda: g.metric("holdfast_sessions", state="parked") == 6 or None, "all to be parked")
+    for end in served:
+        end.send_frame(BINARY, b"x" * 300_000)
+    ends = g.wait_endings(3)
+    assert {e["cause"] for e in ends} == {"session_overflow"}
+    wait_for(lambda: g.metric("holdfast_session_held_bytes") <= 1 << 20 or None, "the memory to be kept to")
+
+
+# ---- poison
+
+def test_a_message_that_costs_three_connections_ends_the_session(session):
+    g, s, served = session()
+    served.send_text("good")
+    assert s.message().payload == b"good"
+    s.c.say("ack", n=1)
+    served.send_text("poison")
+    for _ in range(2):
+        s.c.message()  # it came, and killed the client before it was counted
+        s.cut()
+        assert s.resume().resumed == 1
+    s.c.message()
+    s.cut()
+    c = s.knock_again()
+    s.backend.next().upgrade()
+    hello = s.greeted(c)
+    assert (hello.resumed, hello.reason) == (0, "poison")
+    assert g.ending()["cause"] == "session_poison"
+
+
+# ---- what people see
+
+def test_a_session_shows_itself_and_no_secret_of_it(session):
+    g, s, served = session()
+    s.c.give("x")
+    served.expect_text("x")
+    served.send_text("y")
+    s.message()
+    shown = g.sessions()[0]
+    assert (shown["state"], shown["transport"], shown["received"], shown["sent"], shown["acknowledged"]) == \
+        ("attached", "websocket", 1, 1, 0)
+    assert g.metric("holdfast_session_messages_at_risk") == 1
+    s.cut()
+    wait_for(lambda: g.metric("holdfast_sessions", state="parked") == 1 or None, "the session to be parked")
+    old = s.token
+    s.resume()
+    assert g.metric("holdfast_session_resumes_total", outcome="ok") == 1
+    g.never_shown(s.token, old, s.key, s.secret)
+
+
+def test_a_route_without_sessions_relays_and_hides_the_offers(gateway, backend):
+    b = backend()
+    g = gateway(b.url, config={"session": {"enabled": False}})
+    c = g.client()
+    from harness.raw import request
+    c.send(request(headers=[("Sec-WebSocket-Protocol", f"hf1, hf1.o.{secret()}, chat")]))
+    served = b.next()
+    assert served.head.get("sec-websocket-protocol") == "chat"
+    served.upgrade([("Sec-WebSocket-Protocol", "chat")])
+    assert c.read_head().get("sec-websocket-protocol") == "chat"
