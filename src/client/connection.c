@@ -69,7 +69,7 @@ void hf_client_gone(struct holdfast_client *c, uint16_t code)
 void hf_client_give_up(struct holdfast_client *c, enum hf_loss loss, const char *why)
 {
     hf_client_say_loss(c, loss, why);
-    if (c->stream != NULL && c->session.known &&
+    if (c->stream != NULL && !c->session.plain &&
         hf_endpoint_close(c->endpoint, HF_CLOSE_ABANDON, HF_LITERAL("")) == HF_OK) {
         (void)hf_stream_send(c->stream, hf_buffer_slice(hf_endpoint_out(c->endpoint)));
     }

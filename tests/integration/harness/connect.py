@@ -101,6 +101,7 @@ class Terminal:
             os.execv(BINARY, [BINARY, "connect", *map(str, words)])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self.screen = b""
+        self.rest = b""  # written, and not waited for yet
         self.code = None
 
     def type(self, keys):
@@ -110,18 +111,20 @@ class Terminal:
 
     def wait(self, text, within=DEADLINE):
         """Reads until the text was written since the last wait; returns what came up to and with it."""
-        wanted, end, came = text.encode(), time.monotonic() + within, b""
-        while wanted not in came:
+        wanted, end = text.encode(), time.monotonic() + within
+        while wanted not in self.rest:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                raise Timeout(f"{text!r} was not written within {within} s, but {came!r}")
+                raise Timeout(f"{text!r} was not written within {within} s, but {self.rest!r}")
             try:
                 got = os.read(self.fd, 4096)
             except OSError:
                 got = b""
-            assert got, f"it ended before it wrote {text!r}: {came!r}"
-            came += got
+            assert got, f"it ended before it wrote {text!r}: {self.rest!r}"
+            self.rest += got
             self.screen += got
+        at = self.rest.index(wanted) + len(wanted)
+        came, self.rest = self.rest[:at], self.rest[at:]
         return came.decode(errors="replace")
 
     def finish(self, within=DEADLINE):
