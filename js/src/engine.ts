@@ -522,7 +522,7 @@ export function createEngine(config: Config) {
     const { end, attempt } = conn;
     const others = config.transports.length;
     const cause = end ? end.text.reason : reason === 'protocol' ? reason : timedOut ? 'timeout' : 'failed';
-    const why = because(cause, end ? end.text.who : 'network', code, end ? '' : reason);
+    const why = because(cause, end ? end.text.who : code ? 'network' : 'client', code || 1006, end ? '' : reason);
     note(conn, why);
     dial = null;
     if (link) {
@@ -549,8 +549,8 @@ export function createEngine(config: Config) {
         tier = timedOut && next < others ? next : 0;
         if (tier) return connect();
       } else {
-        if (conn.hf === config.sessions) blocked += timedOut ? 2 : 1;
-        if (blocked > 1 && !conn.opened && !timedOut && conn.hf && !attempt && !at.hello && conn.transport === 'websocket') {
+        if (conn.hf === config.sessions && code) blocked += timedOut ? 2 : 1;
+        if (blocked > 1 && code && !conn.opened && !timedOut && conn.hf && !attempt && !at.hello && conn.transport === 'websocket') {
           // Section 3, downgrade: perhaps it is the offers that are refused.
           return connect(0, false);
         }
@@ -718,7 +718,7 @@ export function createEngine(config: Config) {
     /** A sign of life that is no message. */
     alive: find,
 
-    /** The connection is over. */
+    /** The connection is over. code 0: it was never tried, because the application's own functions failed. */
     lost(id: number, code: number, reason: string, clean: boolean, now: number): void {
       t = now;
       if (dial && dial.id === id) dialFailed(dial, reason, false, code);

@@ -359,7 +359,7 @@ export class WebSocket extends HoldfastTarget {
     };
     const failed = told((error: unknown) => {
       this.log('attempt', error);
-      engine.lost(id, 1006, error instanceof Error ? error.message : String(error), false, now());
+      engine.lost(id, 0, error instanceof Error ? error.message : String(error), false, now());
     });
     const sink: Sink = {
       opened: told((protocol, extensions) => engine.opened(id, protocol, extensions, now())),
