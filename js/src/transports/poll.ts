@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection over long polls, with POSTs the other way. docs/protocol.md section 9.
 import { BINARY, CONTROL, readList } from '../framed.js';
-import { HF1 } from '../protocol.js';
+import { ABANDON, HF1, writeControl } from '../protocol.js';
 import { utf8Decode } from '../utf8.js';
 import { LIST, openHttp, opening, type Answer } from './http.js';
 import type { HttpPlan, Link, Sink } from './transport.js';
@@ -9,6 +9,8 @@ import type { HttpPlan, Link, Sink } from './transport.js';
 const HELD_MS = 100;
 
 export function openPoll(plan: HttpPlan, sink: Sink): Link {
+  let left = false;
+  let polling = false;
   const link = openHttp(plan, sink, (get, end) => {
     let greeted = false;
     const take = (answer: Answer) => {
@@ -20,12 +22,15 @@ export function openPoll(plan: HttpPlan, sink: Sink): Link {
       }
     };
     const poll = () => {
+      if (left) return;
       if (greeted && plan.held()) {
         setTimeout(poll, HELD_MS);
         return;
       }
+      polling = true;
       get(greeted ? { Accept: LIST, 'HF-Key': plan.key(), 'HF-Received': String(plan.received()) } : opening(plan, LIST), {
         done: (answer) => {
+          polling = false;
           if (!answer || answer.status !== 200) return end('HTTP ' + (answer ? answer.status : ''));
           if (!greeted) sink.opened(HF1, '');
           greeted = true;
@@ -41,13 +46,15 @@ export function openPoll(plan: HttpPlan, sink: Sink): Link {
     };
     poll();
   });
-  const { control } = link;
-  let acked = false;
+  // Polls acknowledge; an acknowledgement by POST could come behind a later one of a poll. The last one, with no poll to follow, goes.
+  const { control, close } = link;
   link.control = (text) => {
-    // The next poll acknowledges; only the first time it is said, so that the token is taken up.
-    if (acked && /^ack /.test(text)) return;
-    acked = true;
-    control(text);
+    if (!/^ack /.test(text)) control(text);
+  };
+  link.close = (code, reason) => {
+    left = true;
+    if (code !== ABANDON && !polling) control(writeControl('ack', { n: plan.received() }));
+    close(code, reason);
   };
   return link;
 }
