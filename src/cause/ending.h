@@ -134,12 +134,16 @@
             row(CLIENT_SILENT, client_silent, network, open,                                       \
                 "A session on long polls was not polled for twice the time of a poll.",            \
                 "The device slept or lost its network, or a page in the background was stopped; "  \
-                "the client should come back by itself.")                                          \
-            row(CLIENT_HEARTBEAT, client_heartbeat, network, open,                                 \
-                "The client answered no ping in time and sent nothing else.",                      \
-                "The device slept, lost its network, or changed it; the client should reconnect "  \
-                "by "                                                                              \
-                "itself. Many at once point to the network between.")                              \
+                "the client should come back by itself.") row(CLIENT_HEARTBEAT, client_heartbeat,  \
+                                                              network, open,                       \
+                                                              "The client answered no ping in "    \
+                                                              "time and sent nothing else.",       \
+                                                              "The device slept, lost its "        \
+                                                              "network, or changed it; the "       \
+                                                              "client should reconnect "           \
+                                                              "by "                                \
+                                                              "itself. Many at once point to the " \
+                                                              "network between.")                  \
                 row(CLIENT_TIMEOUT, client_timeout, network, open,                                 \
                     "TCP gave the client up: what was sent was not acknowledged in time.",         \
                     "The path to the client broke without a word, as when a phone changes "        \
@@ -239,7 +243,7 @@
                     "See whether clients forget their sessions instead of resuming them; else "    \
                     "raise session.parked_per_principal or session.parked_per_address.")           \
                     row(SESSION_POISON, session_poison, network, open,                             \
-                        "Ten connections of the session in a row were lost while the same "      \
+                        "Ten connections of the session in a row were lost while the same "        \
                         "message was being sent.",                                                 \
                         "The record tells how many messages the client had; look at the next "     \
                         "one, and at what on the way dislikes it.")                                \
