@@ -2,6 +2,7 @@
 """Sessions without WebSockets (docs/protocol.md section 9): event streams, POSTs, long polls, preflights, and who may do what."""
 import base64
 import os
+import random
 import re
 import signal
 import socket
@@ -698,6 +699,128 @@ def test_a_websocket_and_a_stream_of_one_session_find_its_worker_wherever_they_a
             ws.c.give("again")
             assert ws.message().payload == b"again"
     assert b.accepted == 6
+
+
+# ---- all of it at random
+
+class Wanderer:
+    """A client as a library would be, that changes its transport and loses connections at random."""
+
+    def __init__(self, g, seed):
+        self.g, self.random = g, random.Random(seed)
+        self.secret, self.attempt = fresh(), 0
+        self.token = self.epoch = self.key = None
+        self.got, self.sent, self.acked = [], [], 0     # sent: what was made, acked: C as it is known
+        self.tries = 0
+
+    @property
+    def offer(self):
+        if self.token is None:
+            return ("HF-Open", self.secret)
+        self.attempt += 1
+        return ("HF-Resume", f"hf1.r.{self.token}.{self.epoch}.{len(self.got)}.{self.attempt}")
+
+    def greet(self, hello):
+        assert self.token is None or (hello["resumed"] == "1" and hello["epoch"] == self.epoch), hello
+        self.token, self.epoch, self.key = hello["token"], hello["epoch"], hello["key"]
+        assert self.acked <= int(hello["received"]) <= len(self.sent), (hello, self.acked, len(self.sent))
+        self.acked = int(hello["received"])
+
+    def post(self, line, cut):
+        """Posts what lies beyond C, perhaps some of what does not, and perhaps dies on the way."""
+        for _ in range(self.random.randrange(3)):
+            self.sent.append(f"up {len(self.sent) + 1}")
+        first = max(1, self.acked + 1 - self.random.randrange(3))
+        batch = self.sent[first - 1:first + 5]
+        body = frames((CONTROL, f"ack n={len(self.got)}"), *batch)
+        data = request("POST", "/", [("HF-Key", self.key), ("HF-Seq", first), ("Content-Type", LIST)], body)
+        if cut:
+            line.send(data[:self.random.randrange(len(data))])
+            line.reset()
+            raise raw.Ended("cut")
+        line.send(data)
+        answer = line.read_answer()
+        assert answer.status == 200, answer
+        self.acked = max(self.acked, int(answer.get("hf-received")))
+
+    def stream(self, cut):
+        e = Events(self.g.address).start("/", [self.offer])
+        head = e.read_head()
+        assert head.status == 200, head
+        self.greet(e.event("hello").pairs)
+        if len(self.got) < self.acked:  # one that takes nothing three times in a row is taken for poisoned
+            self.got.append(e.event().data)
+        line = Line(self.g.address)
+        for _ in range(self.random.randrange(1, 6)):
+            self.post(line, cut and self.random.random() < 0.2)
+            while len(self.got) < self.acked - 3:
+                self.got.append(e.event().data)
+        if cut:
+            e.reset()
+        else:
+            e.close()
+
+    def polls(self, cut):
+        line = Line(self.g.address)
+        first = line.open_poll(offer=self.offer)
+        assert first.status == 200, first
+        self.greet(first.control("hello"))
+        self.got += first.messages
+        other = Line(self.g.address)
+        if len(self.got) < self.acked:
+            answer = line.poll(self.key, len(self.got))
+            self.got += answer.messages[len(self.got) + 1 - int(answer.get("hf-seq")):]
+        for _ in range(self.random.randrange(1, 6)):
+            self.post(other, cut and self.random.random() < 0.2)
+            if len(self.got) < self.acked:
+                if cut and self.random.random() < 0.3:
+                    line.start_poll(self.key, len(self.got))
+                    line.reset()
+                    line = Line(self.g.address)
+                answer = line.poll(self.key, len(self.got))
+                assert answer.status == 200, answer
+                self.got += answer.messages[len(self.got) + 1 - int(answer.get("hf-seq")):]
+
+    def step(self):
+        self.tries += 1
+        try:
+            self.random.choice((self.stream, self.polls))(self.random.random() < 0.6)
+        except (raw.Ended, OSError):
+            pass
+
+    def finish(self):
+        e = Events(self.g.address).start("/", [self.offer])
+        e.read_head()
+        self.greet(e.event("hello").pairs)
+        line = Line(self.g.address)
+        while self.acked < len(self.sent):
+            self.post(line, False)
+        while len(self.got) < len(self.sent):
+            self.got.append(e.event().data)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clients_that_wander_and_die_on_the_way_lose_and_double_nothing(gateway, backend, seed):
+    heard = {}
+
+    def serve(served):
+        served.upgrade()
+        mine = heard.setdefault(served.head.target, [])
+        while True:
+            f = served.read_data(60)
+            if f.opcode == raw.CLOSE:
+                return
+            mine.append(f.payload.decode())
+            served.send_text("down " + f.payload.decode())
+    b = backend(serve)
+    g = gateway(b.url, config={"workers": 2})
+    w = Wanderer(g, seed)
+    for _ in range(60):
+        w.step()
+    w.finish()
+    assert heard["/"] == w.sent == [f"up {n}" for n in range(1, len(w.sent) + 1)]
+    assert w.got == [f"down {text}" for text in w.sent]
+    assert b.accepted == 1 and len(w.sent) > 60, "one backend connection through it all"
 
 
 # ---- who may
