@@ -744,6 +744,7 @@ static void deny(struct hf_opening *o, const struct hf_callout_answer *answer)
     if (answer->challenge.len > 0) {
         hf_buffer_addf(&o->reply, "WWW-Authenticate: %.*s\r\n", HF_SLICE_ARG(answer->challenge));
     }
+    hf_cors_write(o->cors, hf_head_find(o->head, "Origin"), &o->reply);
     hf_buffer_add_text(&o->reply, "\r\n");
     hf_buffer_add(&o->reply, answer->body);
     hf_opening_reply(o);

@@ -912,6 +912,27 @@ def test_a_session_is_only_its_principals(relay, tmp_path):
     e.silent(0.1)
 
 
+@pytest.mark.parametrize("accept", [EVENTS, LIST])
+def test_the_application_is_asked_and_its_refusal_can_be_read_by_script(gateway, backend, accept):
+    answers = [(403, [], b"not you"), (204, [("X-Auth-Subject", "ada")], b"")]
+    asked = []
+
+    def ask(served):
+        asked.append(served.head)
+        status, headers, body = answers[len(asked) - 1]
+        served.answer(status, body, headers)
+    application, b = backend(ask), backend(raw.echo)
+    g = gateway(b.url, config={"auth": "callout", "origins": [SITE], "callout": {"url": application.url + "/auth", "copy": ["X-Auth-Subject"]}})
+    get = [("Accept", accept), ("Origin", SITE), ("HF-Open", fresh())]
+    no = Line(g.address).request("GET", "/", get)
+    assert no.status == 403 and no.body == b"not you" and no.get("access-control-allow-origin") == SITE, no
+    yes = Line(g.address)
+    yes.send(request("GET", "/", get))
+    assert yes.read_head().status == 200
+    assert b.connections[0].head.get("x-auth-subject") == "ada"
+    assert not [name for head in asked for name, _ in head.fields if name.startswith("hf-")], "the secret is nobody's but ours"
+
+
 def test_fallback_can_be_switched_off(relay):
     g, b = relay({"fallback": {"enabled": False}})
     for headers in ([("Accept", EVENTS)], [("Accept", LIST)], [("Accept", LIST), ("HF-Key", "k"), ("HF-Received", 0)]):
@@ -1063,6 +1084,38 @@ def test_a_body_that_could_be_bounded_in_two_ways_ends_the_connection(held, tail
     assert line.read_end() == b"", "nothing behind it is answered"
     assert say(s.line, s.key, "ordinary").get("hf-received") == "1"
     s.expect("ordinary")
+
+
+def test_noise_in_requests_hurts_nobody_else(held):
+    s = held()
+    s.sse()
+    line, served, hello = opened(s.g, s.b)
+    noise = random.Random(7)
+    good = request("POST", "/", [("HF-Key", s.key), ("HF-Seq", 1), ("Content-Type", LIST), ("Transfer-Encoding", "chunked")])
+    bodies = [b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) for body in (frames("a", b"b"), frames((CONTROL, "ack n=0"), "c"))]
+    for _ in range(150):
+        data = bytearray(good + noise.choice(bodies))
+        keep = len(good) if noise.random() < 0.6 else 0  # the head as it is, the body broken
+        for _ in range(noise.randrange(1, 4)):
+            at = noise.randrange(keep, len(data))
+            data[at:at + noise.randrange(3)] = bytes(noise.choice(b"\0\r\n :;,0123456789abcdefxHF\xff") for _ in range(noise.randrange(3)))
+        broken = Line(s.g.address)
+        try:
+            broken.send(bytes(data))
+            broken.fin()
+            broken.read_end()
+        except (raw.Ended, OSError):
+            pass
+        broken.close()
+    # The noise had the key of its own session, which it may have ended.
+    assert s.line.text(s.key, "still here?").status in (200, 410)
+    say(Line(s.g.address), hello["key"], "still here")
+    served.expect_text("still here")
+    served.send_text("so am I")
+    got = []
+    while not got:
+        got = line.poll(hello["key"], 0).messages
+    assert got == ["so am I"]
 
 
 def test_a_get_that_attaches_has_no_body(relay):
