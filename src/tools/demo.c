@@ -6,6 +6,7 @@
 #include "io/epoll.h"
 #include "tools/demo_draw.h"
 #include "tools/demo_report.h"
+#include "tools/demo_web.h"
 
 #include <openssl/rand.h>
 #include <signal.h>
@@ -16,6 +17,8 @@
 #define FRAME HF_MS(100)
 #define PROGRESS HF_SECONDS(5)
 
+#define WEB_DEFAULT "127.0.0.1:8808"
+
 enum show { SHOW_PICTURE, SHOW_LINES, SHOW_JSON };
 
 struct demo {
@@ -24,10 +27,12 @@ struct demo {
     bool colour;
     struct demo_world world;
     struct demo_draw draw;
-    hf_time progress; /* when a line will say how it goes */
+    bool web;
+    struct hf_address where; /* of the pages */
+    hf_time progress;        /* when a line will say how it goes */
 };
 
-static volatile sig_atomic_t interrupted; /* by this signal; 0: not */
+static volatile int interrupted; /* by this signal; 0: not */
 
 static void on_signal(int number)
 {
@@ -39,7 +44,8 @@ static void on_signal(int number)
 static void print_help(void)
 {
     printf(
-        "usage: holdfast demo [--seconds N] [--clients N] [--plain] [--no-color] [--json]\n\n"
+        "usage: holdfast demo [--seconds N] [--clients N] [--plain] [--no-color] [--json]\n"
+        "       holdfast demo --web[=ADDRESS:PORT]\n\n"
         "Shows what holdfast does, in one process on loopback, and ends by itself: a middlebox\n"
         "cuts every connection after 2 to 4 s. Plain clients connect again as hand-written loops\n"
         "do, and lose what came meanwhile; held clients (libholdfast behind the gateway) resume\n"
@@ -49,6 +55,8 @@ static void print_help(void)
         "  --plain       a line for each event, as when standard output is no terminal\n"
         "  --no-color    no colours (also: NO_COLOR in the environment)\n"
         "  --json        nothing but the summary, as JSON\n"
+        "  --web         serves example pages instead, until Ctrl-C: an inbox and a chat in the\n"
+        "                browser, whose connections you can cut; default " WEB_DEFAULT "\n"
         "  -h, --help    print this\n\n"
         "Exit code: 0 when every held client was cut and nothing was lost, doubled or noticed;\n"
         "else 1; 2 for a mistake in the words; 130 after Ctrl-C.\n",
@@ -80,6 +88,22 @@ static bool read_number(char **argv, int *i, const char *name, unsigned min, uns
     return true;
 }
 
+/* `--web` or `--web=ADDRESS:PORT`. False when the word is another one. */
+static bool read_web(struct demo *d, const char *word, int *code)
+{
+    const char *where = strncmp(word, "--web=", 6) == 0 ? word + 6 : WEB_DEFAULT;
+    if (strcmp(word, "--web") != 0 && strncmp(word, "--web=", 6) != 0) {
+        return false;
+    }
+    d->web = true;
+    if (!hf_address_parse(hf_slice_of(where), &d->where)) {
+        fprintf(stderr, "holdfast demo: --web: \"%s\"; allowed: an address and a port, as in %s\n",
+                where, WEB_DEFAULT);
+        *code = 2;
+    }
+    return true;
+}
+
 /* One word, or two. Returns an exit code, or -1 to go on. */
 static int read_word(struct demo *d, char **argv, int *i)
 {
@@ -94,7 +118,8 @@ static int read_word(struct demo *d, char **argv, int *i)
         d->show = SHOW_JSON;
     } else if (strcmp(word, "--no-color") == 0 || strcmp(word, "--no-colour") == 0) {
         d->colour = false;
-    } else if (!read_number(argv, i, "--seconds", DEMO_SECONDS_MIN, DEMO_SECONDS_MAX,
+    } else if (!read_web(d, word, &code) &&
+               !read_number(argv, i, "--seconds", DEMO_SECONDS_MIN, DEMO_SECONDS_MAX,
                             &d->options.seconds, &code) &&
                !read_number(argv, i, "--clients", 1, DEMO_CLIENTS_MAX, &d->options.clients,
                             &code)) {
@@ -278,5 +303,5 @@ int hf_tool_demo(int argc, char **argv)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)hf_descriptors_raise();
-    return make_and_run(&d);
+    return d.web ? demo_web_run(&d.where, d.options.seed, &interrupted) : make_and_run(&d);
 }

@@ -35,6 +35,14 @@ static void flush(struct demo_peer *peer)
     }
 }
 
+void demo_peer_send(struct demo_peer *peer, struct hf_slice text)
+{
+    if (peer->state == DEMO_PEER_OPEN &&
+        hf_endpoint_send(peer->endpoint, HF_OP_TEXT, text) == HF_OK) {
+        flush(peer);
+    }
+}
+
 void demo_peer_say(struct demo_peer *peer, const char *format, ...)
 {
     char text[121];
@@ -42,10 +50,7 @@ void demo_peer_say(struct demo_peer *peer, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (peer->state == DEMO_PEER_OPEN &&
-        hf_endpoint_send(peer->endpoint, HF_OP_TEXT, hf_slice_of(text)) == HF_OK) {
-        flush(peer);
-    }
+    demo_peer_send(peer, hf_slice_of(text));
 }
 
 void demo_peer_goodbye(struct demo_peer *peer)
@@ -83,6 +88,7 @@ static void answer_request(struct demo_peer *peer, const struct hf_head *head)
 {
     char accept[HF_WS_ACCEPT_CHARS];
     hf_ws_accept(*hf_head_find(head, "Sec-WebSocket-Key"), accept);
+    (void)snprintf(peer->target, sizeof(peer->target), "%.*s", HF_SLICE_ARG(head->target));
     hf_buffer_addf(&peer->head,
                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                    "Connection: Upgrade\r\nSec-WebSocket-Accept: %.*s\r\n\r\n",

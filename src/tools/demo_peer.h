@@ -34,7 +34,8 @@ struct demo_peer {
     struct hf_endpoint *endpoint; /* NULL until init_* */
     struct hf_buffer head;        /* of the HTTP head that has not gone out */
     char key[HF_WS_KEY_CHARS];
-    uint16_t code; /* of the Close that came; 0: none yet */
+    char target[256]; /* that an accepted one asked for, from `opened` on; cut when longer */
+    uint16_t code;    /* of the Close that came; 0: none yet */
 };
 
 /* Starts to connect. The handler's functions come on later turns. */
@@ -46,6 +47,8 @@ HF_MUST_USE enum hf_status demo_peer_accept(struct demo_peer *peer, struct hf_st
                                             uint64_t seed, const struct demo_peer_handler *handler);
 /* Sends a text message of at most 120 bytes; nothing unless the peer is open. */
 void demo_peer_say(struct demo_peer *peer, const char *format, ...) HF_PRINTF(2, 3);
+/* Sends a text message of any size up to 64 KiB; nothing unless the peer is open. */
+void demo_peer_send(struct demo_peer *peer, struct hf_slice text);
 /* Begins the closing handshake with 1000. */
 void demo_peer_goodbye(struct demo_peer *peer);
 /* Closes without a callback. Fit for a zeroed peer. */

@@ -13,6 +13,8 @@ import struct
 import subprocess
 import termios
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -229,3 +231,82 @@ def test_help_names_every_option():
     assert run.code == 0 and run.err == ""
     for word in ("--seconds", "--clients", "--plain", "--no-color", "--json", "130"):
         assert word in run.out
+
+
+# ---- the pages --------------------------------------------------------------------------------------------
+
+
+class Web:
+    """`holdfast demo --web` on a port of the system's choice."""
+
+    def __init__(self):
+        self.popen = subprocess.Popen([BINARY, "demo", "--web=127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, env=environment())
+        self.url = self.popen.stdout.readline().decode().split()[0].rstrip("/")
+
+    def ask(self, path, method="GET"):
+        request = urllib.request.Request(self.url + path, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.headers["Content-Type"], refusal.read().decode()
+
+    def stop(self):
+        self.popen.send_signal(signal.SIGINT)
+        self.popen.communicate(timeout=10)
+        return self.popen.returncode
+
+
+@pytest.fixture
+def web():
+    opened = Web()
+    yield opened
+    if opened.popen.poll() is None:
+        opened.popen.kill()
+        opened.popen.communicate()
+
+
+def test_web_serves_the_pages_whole(web):
+    for path, title in (("/", "holdfast"), ("/inbox.html", "Inbox"), ("/chat.html", "Chat")):
+        status, kind, text = web.ask(path)
+        assert (status, kind) == (200, "text/html; charset=utf-8")
+        assert title in text and text.rstrip().endswith("</html>")
+    assert web.ask("/etc/passwd")[0] == 404
+    assert web.ask("/", "POST")[0] == 405
+    assert web.stop() == 0
+
+
+def test_behind_web_an_answer_cut_in_the_middle_arrives_whole_in_a_session(web):
+    places = json.loads(web.ask("/demo.json")[2])
+    assert places["cut"] is True
+    got, cuts = [], 0
+    with subprocess.Popen([BINARY, "connect", "--json", places["chat"] + "?user=tester"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, env=environment()) as connect:
+        connect.stdin.write('{"ask":60,"every_ms":20,"text":"?"}\n')
+        connect.stdin.flush()
+        for line in connect.stdout:
+            event = json.loads(line)
+            cuts += event["event"] == "resumed"
+            assert event["event"] not in ("close", "lost"), event
+            if event["event"] != "message":
+                continue
+            message = json.loads(event["data"])
+            if message.get("done"):
+                break
+            got.append(message["i"])
+            if message["i"] in (10, 30):
+                assert web.ask("/cut", "POST")[2].startswith("cut ")
+        connect.stdin.close()
+        connect.wait(10)
+    assert got == list(range(60)) and cuts == 2
+
+
+def test_a_taken_port_is_told(web):
+    port = web.url.rsplit(":", 1)[1]
+    run = Run(f"--web=127.0.0.1:{port}")
+    run.finish()
+    assert run.code == 1 and "in use" in run.err
+    run = Run("--web=everywhere")
+    run.finish()
+    assert run.code == 2 and "allowed: an address and a port" in run.err
