@@ -157,7 +157,7 @@ export function createEngine(config: Config) {
   /** The connection of that number, if it still counts; it has shown life. */
   function find(id: number, now: number): Conn | null {
     t = now;
-    const conn = link && link.id === id ? link : dial && dial.id === id ? dial : null;
+    const conn = link?.id === id ? link : dial?.id === id ? dial : null;
     if (conn) {
       conn.heard = t;
       conn.graced = false;
@@ -171,7 +171,7 @@ export function createEngine(config: Config) {
     conn.deadline = conn.plain ? Infinity : t + 2 * hello().beat + (bytes / 2048) * 1000;
   }
 
-  const window = () => (session.hello ? hello().window : WINDOW_MS);
+  const window = () => session.hello?.num.window ?? WINDOW_MS;
   const mayTry = () => !paused && (!hidden || config.whileHidden === 'always' || (config.whileHidden === 'window' && t - lostAt < window()));
   /** A successor of the link has stated a position, which must stay: nothing is acknowledged meanwhile. */
   const withheld = () => !!link && !!dial;
@@ -440,10 +440,10 @@ export function createEngine(config: Config) {
     let why = lost || code === ABANDON ? because('lost', 'network', code, reason, clean) : because('backend_close', 'backend', code, reason, clean);
     let final = code === 1000 || code === 1008 || (code >= 3000 && code < 5000 && code !== ABANDON);
     if (phase === 'closing' && (plain || lostWhy || !lost || !outbox.length)) {
-      linkDown(conn, (why = because(lostWhy ? lostWhy.text.reason || 'unknown' : 'client_close', lostWhy ? 'gateway' : 'client', code, reason, clean)));
+      linkDown(conn, (why = lostWhy ? because(lostWhy.text.reason || 'unknown', 'gateway', code, reason, clean) : because('client_close', 'client', code, reason, clean)));
       // Script sees no ack behind its own Close: the code says whether everything was taken (section 8).
       if (code === (closeCode || 1005) && !lostWhy) outbox.ack(outbox.cursor);
-      return finish(why, lostWhy && lostWhy.num.old_received);
+      return finish(why, lostWhy?.num.old_received);
     }
     if (end) {
       why = because(end.text.reason, end.text.who, code, reason, clean);
@@ -451,9 +451,9 @@ export function createEngine(config: Config) {
     }
     linkDown(conn, why);
     // What superseded this connection may have been a later one of our own.
-    const own = end && end.text.reason === 'superseded' && session.attempt > conn.attempt;
+    const own = end?.text.reason === 'superseded' && session.attempt > conn.attempt;
     if (!plain && (own || (!end && why.cause === 'lost'))) resume();
-    else over(why, !final, end && end.num.retry);
+    else over(why, !final, end?.num.retry);
   }
 
   /** A session, or a plain connection, is over. */
@@ -522,7 +522,7 @@ export function createEngine(config: Config) {
     const { end, attempt } = conn;
     const others = config.transports.length;
     const cause = end ? end.text.reason : reason === 'protocol' ? reason : timedOut ? 'timeout' : 'failed';
-    const why = because(cause, end ? end.text.who : code ? 'network' : 'client', code || 1006, end ? '' : reason);
+    const why = because(cause, end?.text.who ?? (code ? 'network' : 'client'), code || 1006, end ? '' : reason);
     note(conn, why);
     dial = null;
     if (link) {
@@ -537,7 +537,7 @@ export function createEngine(config: Config) {
       const stale = cause === 'stale' && attempt > 0;
       least = end.num.retry;
       if (final || (stale && attempt === session.attempt)) {
-        if (!isOpen && phase === 'running') fail('refused', 'refused: ' + cause, { status: end.num.http });
+        if (!isOpen && phase === 'running') fail('refused', cause, { status: end.num.http });
         return over(why, !final, least);
       }
     } else {
@@ -557,7 +557,7 @@ export function createEngine(config: Config) {
         tier = blocked > 1 && others > 1 ? 1 : 0;
       }
     }
-    if (!isOpen && phase === 'running') fail('connection_failed', 'no connection: ' + (reason || cause));
+    if (!isOpen && phase === 'running') fail('connection_failed', reason || cause);
     schedule(false, least);
   }
 
@@ -606,8 +606,8 @@ export function createEngine(config: Config) {
       return session;
     },
     withheld,
-    deadline: () => Math.min(retryAt, ackAt, authAt, moveAt, leaveAt, closeAt, link ? link.deadline : Infinity, dial ? dial.deadline : Infinity),
-    dials: (id: number) => !!dial && dial.id === id,
+    deadline: () => Math.min(retryAt, ackAt, authAt, moveAt, leaveAt, closeAt, link?.deadline ?? Infinity, dial?.deadline ?? Infinity),
+    dials: (id: number) => dial?.id === id,
 
     /* ---- asked by the application ------------------------------------------------------------ */
 
@@ -617,10 +617,10 @@ export function createEngine(config: Config) {
     send(data: Payload, size: number, now: number): boolean {
       t = now;
       if (phase === 'closing' || phase === 'closed') return false;
-      const most = session.hello ? hello().message_max : Infinity;
+      const most = session.hello?.num.message_max ?? Infinity;
       if (size > most) tooBig(data, size, most);
       else if (outbox.waiting >= config.maxEnqueuedMessages || outbox.cost - outbox.flight + size + COST > config.maxEnqueuedBytes) {
-        fail('queue_full', `the queue is full: ${outbox.waiting} messages`, { data });
+        fail('queue_full', 'the queue is full', { data });
       } else {
         outbox.add(data, size);
         pump();
@@ -721,8 +721,8 @@ export function createEngine(config: Config) {
     /** The connection is over. code 0: it was never tried, because the application's own functions failed. */
     lost(id: number, code: number, reason: string, clean: boolean, now: number): void {
       t = now;
-      if (dial && dial.id === id) dialFailed(dial, reason, false, code);
-      else if (link && link.id === id) linkLost(link, code, reason, clean);
+      if (dial?.id === id) dialFailed(dial, reason, false, code);
+      else if (link?.id === id) linkLost(link, code, reason, clean);
     },
 
     /* ---- told by the page -------------------------------------------------------------------- */

@@ -15,10 +15,8 @@ export class HoldfastEvent {
   readonly timeStamp = now();
   readonly bubbles = false;
   readonly cancelable = false;
-  readonly composed = false;
-  readonly isTrusted = false;
-  readonly eventPhase = 2;
-  defaultPrevented = false;
+  /** Nothing here can be prevented. */
+  readonly defaultPrevented = false;
   /** Set by stopImmediatePropagation. */
   stopped = false;
 
@@ -132,10 +130,9 @@ export class HoldfastTarget {
   addEventListener(type: string, listener: Listener<any> | null, options?: boolean | ListenerOptions): void;
   addEventListener(type: string, listener: Listener<any> | null, options?: boolean | ListenerOptions): void {
     const how: ListenerOptions = typeof options === 'object' && options ? options : {};
-    if (!listener || (how.signal && how.signal.aborted)) return;
-    if (this.entries.some((e) => e.type === type && e.listener === listener)) return;
+    if (!listener || how.signal?.aborted || this.entries.some((e) => e.type === type && e.listener === listener)) return;
     this.entries.push({ type, listener, once: !!how.once, gone: false });
-    if (how.signal) how.signal.addEventListener('abort', () => this.removeEventListener(type, listener));
+    how.signal?.addEventListener('abort', () => this.removeEventListener(type, listener));
   }
 
   removeEventListener<T extends EventType>(type: T, listener: Listener<EventMap[T]> | null, options?: boolean | ListenerOptions): void;
@@ -155,14 +152,15 @@ export class HoldfastTarget {
       if (entry.type !== e.type || entry.gone) continue;
       if (entry.once) this.removeEventListener(entry.type, entry.listener);
       try {
-        if (typeof entry.listener === 'function') entry.listener.call(this, e);
-        else entry.listener.handleEvent(e);
+        const { listener } = entry;
+        if (typeof listener === 'function') listener.call(this, e);
+        else listener.handleEvent(e);
       } catch (error) {
         report(error);
       }
       if (e.stopped) break;
     }
-    return !e.defaultPrevented;
+    return true;
   }
 }
 

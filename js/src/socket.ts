@@ -58,7 +58,7 @@ function ask<T>(value: Asked<T>, then: (value: T) => void, failed: (error: unkno
 function list(protocols: string | string[] | null | undefined): string[] {
   const all = protocols ? (typeof protocols === 'string' ? [protocols] : protocols) : [];
   if (all.some((name, i) => !TOKEN.test(name) || all.indexOf(name) !== i)) {
-    throw domError('SyntaxError', `the subprotocols '${all.join(', ')}' are not valid, or stand twice`);
+    throw domError('SyntaxError', `bad subprotocols: ${all}`);
   }
   return all;
 }
@@ -109,7 +109,7 @@ export class WebSocket extends HoldfastTarget {
     this.binary = typeof Blob === 'function' && !(typeof navigator === 'object' && navigator.product === 'ReactNative') ? 'blob' : 'arraybuffer';
     const requests = o.sessions && (typeof fetch === 'function' || typeof XMLHttpRequest === 'function');
     const transports = o.transports.filter((t) => (t === 'websocket' ? this.Class() : requests));
-    if (!transports.length) throw new Error('no WebSocket here: give a class as the option WebSocket');
+    if (!transports.length) throw new Error('no WebSocket: give the option WebSocket');
     this.engine = createEngine({
       ...o,
       transports,
@@ -192,10 +192,10 @@ export class WebSocket extends HoldfastTarget {
    *  sent before are delivered first, for 10 s at most. */
   close(code?: number, reason?: string): void {
     if (code !== undefined && code !== 1000 && !(code >= 3000 && code < 5000)) {
-      throw domError('InvalidAccessError', `the code ${code} is neither 1000 nor between 3000 and 4999`);
+      throw domError('InvalidAccessError', `bad code: ${code}`);
     }
     const words = wellFormed(reason === undefined ? '' : String(reason));
-    if (utf8Length(words) > 123) throw domError('SyntaxError', 'the reason is longer than 123 bytes');
+    if (utf8Length(words) > 123) throw domError('SyntaxError', 'the reason is too long');
     this.engine.close(code, words, now());
     this.drain();
   }
@@ -233,7 +233,7 @@ export class WebSocket extends HoldfastTarget {
     const { outbox, link } = engine;
     return {
       state: this.state,
-      transport: link ? link.transport : null,
+      transport: link?.transport ?? null,
       session: engine.session.hello?.text.session ?? null,
       ...engine.counts,
       queued: outbox.waiting,

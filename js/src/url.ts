@@ -7,7 +7,7 @@ import { domError } from './errors.js';
  *  gets wss, or ws for localhost and loopback addresses. Throws when the base is empty. */
 export function wsUrl(base: string | undefined | null, path = ''): string {
   let text = (base || '').trim();
-  if (!text) throw domError('SyntaxError', 'wsUrl: the base is empty; is the variable of the build set?');
+  if (!text) throw domError('SyntaxError', 'wsUrl: the base is empty');
   if (!/^\w+:\/\//.test(text)) {
     text = text.replace(/^\/+/, '');
     text = (/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])([:/]|$)/i.test(text) ? 'ws://' : 'wss://') + text;
@@ -22,7 +22,7 @@ export function absolute(url: string): string {
   let text = String(url).trim();
   if (!/^[a-z][a-z0-9+.-]*:/i.test(text) && typeof location === 'object' && location && location.href) text = new URL(text, location.href).href;
   text = text.replace(/^http(s?):/i, 'ws$1:').replace(/#.*$/, '');
-  if (!/^wss?:\/\/[^/?\s]+[^\s]*$/i.test(text)) throw domError('SyntaxError', `the URL '${url}' is no WebSocket address`);
+  if (!/^wss?:\/\/[^/?\s]+[^\s]*$/i.test(text)) throw domError('SyntaxError', `bad URL: ${url}`);
   return /^\w+:\/\/[^/?]+$/.test(text) ? text + '/' : text;
 }
 
