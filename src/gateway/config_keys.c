@@ -343,8 +343,9 @@ const struct hf_config_key hf_config_keys[] = {
         .max = 64, .valid = hf_config_http_token_is_valid,
         .allowed = "a header name such as X-Holdfast-Session"),
     KEY("session.memory", SIZE, GLOBAL(session_memory), "256MiB",
-        "bytes that all sessions may hold for their clients and backends; at the limit waiting "
-        "sessions end, those of who holds most first",
+        "bytes that all sessions may hold for their clients and backends, and plain clients that are "
+        "held for theirs; at the limit waiting sessions end, those of who holds most first, and "
+        "held plain clients are no longer read",
         RANGE(MIB(1), GIB(1024))),
     KEY("session.node", COUNT, GLOBAL(session_node), "0",
         "number of this gateway among several, told in the tokens of sessions", RANGE(0, 65535)),

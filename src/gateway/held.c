@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define LEASE 65536 /* bytes of the gateway's session memory */
+
 enum phase { LIVE, AWAY, PROLOGUE, BACKLOG };
 
 /* A place in the client's stream of data frames. */
@@ -35,6 +37,7 @@ struct hf_held {
     struct cut sent; /* behind the last byte that was given to a backend */
     struct cut tail; /* behind the last byte in the queue; as `sent` while LIVE */
     struct hf_buffer queue;
+    size_t leased;          /* of the session memory, for the queue */
     struct hf_buffer front; /* frames of the prologue that are not sent yet */
     /* the prologue */
     struct hf_buffer records;
@@ -76,9 +79,8 @@ void hf_held_free(struct hf_held *h)
     if (h == NULL) {
         return;
     }
-    HF_ASSERT(h->redial == NULL);
+    HF_ASSERT(h->redial == NULL && h->queue.len == 0 && h->leased == 0);
     hf_petition_free(h->petition);
-    hf_buffer_reset(&h->queue);
     hf_buffer_reset(&h->front);
     hf_buffer_reset(&h->records);
     hf_buffer_reset(&h->open);
@@ -166,8 +168,33 @@ static size_t swallow(struct hf_held *h, struct hf_slice bytes)
     return done;
 }
 
-static size_t put(struct hf_held *h, struct hf_slice bytes)
+/* All who wait share the gateway's session memory. */
+static bool lease(struct hf_relay *r, size_t bytes)
 {
+    struct hf_held *h = r->held;
+    _Atomic uint64_t *all = &r->worker->gateway->session_bytes;
+    while (h->leased < h->queue.len + bytes) {
+        uint64_t before = atomic_fetch_add_explicit(all, LEASE, memory_order_relaxed);
+        if (before + LEASE > r->identity->runtime->config->session_memory) {
+            atomic_fetch_sub_explicit(all, LEASE, memory_order_relaxed);
+            return false;
+        }
+        h->leased += LEASE;
+    }
+    return true;
+}
+
+static void empty_queue(struct hf_relay *r)
+{
+    struct hf_held *h = r->held;
+    hf_buffer_reset(&h->queue);
+    atomic_fetch_sub_explicit(&r->worker->gateway->session_bytes, h->leased, memory_order_relaxed);
+    h->leased = 0;
+}
+
+static size_t put(struct hf_relay *r, struct hf_slice bytes)
+{
+    struct hf_held *h = r->held;
     size_t done = 0;
     while (done < bytes.len) {
         struct hf_slice rest = hf_slice_from(bytes, done);
@@ -176,7 +203,7 @@ static size_t put(struct hf_held *h, struct hf_slice bytes)
             continue;
         }
         size_t n = piece_of(h, rest);
-        if (n == 0 || hf_buffer_reserve(&h->queue, n) != HF_OK) {
+        if (n == 0 || !lease(r, n) || hf_buffer_reserve(&h->queue, n) != HF_OK) {
             break;
         }
         hf_buffer_add(&h->queue, hf_slice_first(rest, n));
@@ -190,7 +217,7 @@ size_t hf_held_forward(struct hf_relay *r, struct hf_slice bytes)
 {
     struct hf_held *h = r->held;
     if (h->phase != LIVE) {
-        return put(h, bytes);
+        return put(r, bytes);
     }
     size_t swallowed = 0;
     if (h->swallow) {
@@ -350,7 +377,7 @@ static bool send_queue(struct hf_relay *r)
         hf_relay_blocked(r, &r->backend);
         return false;
     }
-    hf_buffer_reset(&h->queue);
+    empty_queue(r);
     return true;
 }
 
@@ -516,6 +543,7 @@ bool hf_held_stop(struct hf_relay *r)
     if (h->dropping) {
         r->backend.skipping = true;
     }
+    empty_queue(r);
     h->phase = LIVE;
     r->client.parted = r->client.backlog = r->backend.parted = false;
     return within;

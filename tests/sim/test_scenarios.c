@@ -932,6 +932,27 @@ static void no_frame_is_parted_in_its_head_where_the_queue_is_full(void **state)
     }
 }
 
+static void what_held_clients_wait_with_is_bounded_for_all_of_them_together(void **state)
+{
+    struct world *w = begin(HOLD "session: {memory: 1MiB}\n", 1);
+    struct session *s[4];
+    for (int i = 0; i < 4; i++) {
+        s[i] = come(w, NULL);
+    }
+    lose_backend(w, s[3]);
+    for (int k = 0; k < 4 * 60; k++) {
+        peer_send(s[k % 4]->client, HF_OP_BINARY, 10000, 1);
+    }
+    run(w, HF_SECONDS(2));
+    assert_int_equal(w->gateway->session_bytes, 1 << 20);
+    get_backend_again(w, s[3]);
+    for (int i = 0; i < 4; i++) {
+        UNTIL(w, s[i]->backend->got == 60, HF_SECONDS(5));
+    }
+    assert_int_equal(w->gateway->session_bytes, 0);
+    finish(w);
+}
+
 /* ---- operation ------------------------------------------------------------------------------- */
 
 static void a_drain_says_goodbye_to_everybody_within_its_spread(void **state)
@@ -1049,6 +1070,7 @@ int main(void)
         cmocka_unit_test(a_close_behind_a_backlog_waits_until_it_has_gone),
         cmocka_unit_test(a_goodbye_within_a_backlog_never_stands_within_a_frame),
         cmocka_unit_test(no_frame_is_parted_in_its_head_where_the_queue_is_full),
+        cmocka_unit_test(what_held_clients_wait_with_is_bounded_for_all_of_them_together),
         cmocka_unit_test(a_drain_says_goodbye_to_everybody_within_its_spread),
         cmocka_unit_test(a_reload_drops_nobody_and_the_next_client_gets_the_new_rules),
         cmocka_unit_test(

@@ -732,6 +732,10 @@ static void check_nothing_left(struct world *w)
                         (unsigned long long)w->gateway->workers[i]->open_now);
         }
     }
+    if (w->rules.holds && w->gateway->session_bytes != 0) {
+        world_break(w, "%llu bytes of the session memory are leased, and nobody holds any",
+                    (unsigned long long)w->gateway->session_bytes);
+    }
     struct sim_counts counts = sim_count(w->sim);
     if (counts.streams != 0) {
         world_break(w, "%zu streams are left", counts.streams);
