@@ -58,7 +58,9 @@ def plain(structure):
 class Client:
     """One client with a thread of its own. Everything it says waits in `events` as (kind, fields)."""
 
-    def __init__(self, url, hf1=True, heartbeat=None):
+    def __init__(self, url, hf1=True, heartbeat=None, options=None):
+        """options(library, options): sets more of them; 0 when it went well."""
+        more = options
         h = library()
         self.events = queue.Queue()
         self.history = []  # what `next` has taken out
@@ -68,6 +70,7 @@ class Client:
                        h.holdfast_options_set_heartbeat(options, c.c_int64(heartbeat[0]), c.c_int64(heartbeat[1])) if heartbeat else 0):
             assert status == 0, h.holdfast_options_error(options)
         h.holdfast_options_set_hf1(options, c.c_bool(hf1))
+        assert not (more and more(h, options)), h.holdfast_options_error(options)
         h.holdfast_options_set_handler(options, self.handler, None)
         self.client = c.c_void_p(h.holdfast_client_new(None, options, None))
         h.holdfast_options_free(options)
@@ -87,6 +90,10 @@ class Client:
     def send(self, data):
         raw = data.encode() if isinstance(data, str) else data
         return SENDS[library().holdfast_client_send(self.client, TEXT if isinstance(data, str) else BINARY, raw, c.c_size_t(len(raw)))]
+
+    def send_text(self, raw):
+        """Bytes as a text, whatever they are."""
+        return SENDS[library().holdfast_client_send(self.client, TEXT, raw, c.c_size_t(len(raw)))]
 
     def any(self, within=DEADLINE):
         """The next event, whatever it is: (kind, fields)."""
