@@ -525,7 +525,7 @@ static enum hf_client_take take_auth(struct hf_client *c, struct hf_client_out *
 {
     struct hf_control control;
     hf_control_init(&control, HF_VERB_AUTH);
-    control.value = hf_buffer_slice(&c->auth);
+    control.value = c->auth.len > 0 ? hf_buffer_slice(&c->auth) : HF_LITERAL("");
     c->has_auth = false;
     c->auth_next = now + HF_SECONDS(1);
     return take_control(c, &control, out) ? HF_CLIENT_TAKE_CONTROL : HF_CLIENT_TAKE_NONE;
