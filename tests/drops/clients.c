@@ -3,7 +3,7 @@
  *
  *   drops-clients --port PORT [--path PATH] [--count N] [--every MS] [--open-over MS] [--kind
  * hf1|plain|formula]
- *                 [--beat MS] [--restarts] [--seed N]
+ *                 [--beat MS] [--patience MS] [--restarts] [--seed N]
  *
  * PATH may hold `{n}`, the client's number. Each client sends message 1, 2, 3, … one each --every
  * ms from its open on, and expects the other side's messages 1, 2, 3, … (an echo does as well as a
@@ -15,6 +15,7 @@
  * (1000 + random * 4000, drawn once for each client, as for each page) times
  * reconnectionDelayGrowFactor (1.3) for each attempt that failed, at most maxReconnectionDelay
  * (10000).
+ * --beat: interval and timeout of the library's pings; --patience: its time for a handshake.
  * --restarts: the other side may begin again at 1 (a backend that was started anew) and that is
  * counted, not called a fault.
  *
@@ -66,7 +67,7 @@ static struct {
     uint16_t port;
     const char *path;
     uint32_t count;
-    int64_t every, open_over, beat;
+    int64_t every, open_over, beat, patience;
     bool restarts;
 } how = {.path = "/", .count = 1, .every = 1000};
 
@@ -365,6 +366,9 @@ static void start(struct drops_client *c)
     if (how.beat != 0) {
         must(holdfast_options_set_heartbeat(options, how.beat, how.beat));
     }
+    if (how.patience != 0) {
+        must(holdfast_options_set_connect_timeout(options, how.patience));
+    }
     holdfast_options_set_handler(options, on_event, c);
     enum holdfast_status why;
     c->client = holdfast_client_new(loop, options, &why);
@@ -525,11 +529,17 @@ static enum kind kind_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option words[] = {{"port", 1, 0, 'p'},     {"path", 1, 0, 'P'},
-                                          {"count", 1, 0, 'c'},    {"every", 1, 0, 'e'},
-                                          {"kind", 1, 0, 'k'},     {"open-over", 1, 0, 'o'},
-                                          {"restarts", 0, 0, 'r'}, {"beat", 1, 0, 'b'},
-                                          {"seed", 1, 0, 's'},     {0}};
+    static const struct option words[] = {{"port", 1, 0, 'p'},
+                                          {"path", 1, 0, 'P'},
+                                          {"count", 1, 0, 'c'},
+                                          {"every", 1, 0, 'e'},
+                                          {"kind", 1, 0, 'k'},
+                                          {"open-over", 1, 0, 'o'},
+                                          {"restarts", 0, 0, 'r'},
+                                          {"beat", 1, 0, 'b'},
+                                          {"seed", 1, 0, 's'},
+                                          {"patience", 1, 0, 't'},
+                                          {0}};
     for (int c; (c = getopt_long(argc, argv, "", words, NULL)) != -1;) {
         switch (c) {
         case 'p':
@@ -555,6 +565,9 @@ int main(int argc, char **argv)
             break;
         case 'b':
             how.beat = number(optarg, 3600000);
+            break;
+        case 't':
+            how.patience = number(optarg, 3600000);
             break;
         case 's':
             random_state = (uint64_t)number(optarg, INT64_MAX);

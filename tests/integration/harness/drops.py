@@ -108,6 +108,16 @@ def peak_memory(pid):
     raise AssertionError("no VmHWM")
 
 
+def hurry(*pids):
+    """Raises their priority where that is permitted, so that what is measured is not other programs' time slices."""
+    for pid in pids:
+        try:
+            os.setpriority(os.PRIO_PROCESS, pid, -15)
+            Path(f"/proc/{pid}/autogroup").write_text("-15")
+        except OSError:
+            pass
+
+
 def forget_peak(pid):
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
