@@ -193,7 +193,9 @@ export function createEngine(config: Config) {
     if (hf === undefined || transport !== 'websocket') hf = !!said || transport !== 'websocket' || t >= endpoints[endpoint].plainUntil;
     hf = hf && config.sessions;
     const attempt = said ? ++session.attempt : 0;
-    const deadline = t + (link ? Math.min(PROBE_TIMEOUT_MS, config.connectionTimeout) : config.connectionTimeout);
+    // A box that buffers a stream may keep its head back as well.
+    const most = link ? PROBE_TIMEOUT_MS : config.transports[tier] === 'sse' ? HELLO_MS : Infinity;
+    const deadline = t + Math.min(most, config.connectionTimeout);
     const id = ++lastId;
     dial = { id, transport, tier: to, endpoint, hf, attempt, stated: session.received, since: t, heard: t, wrote: t, deadline, skip: 0 };
     const offer = said ? resumeOffer(said.text.token, said.num.epoch, session.received, attempt) : openOffer(session.secret);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isStream, isUpgrade } from './harness.mjs';
-import { opened, stage } from './scene.mjs';
+import { chromium, opened, site, stage } from './scene.mjs';
 
 test('where WebSockets are refused it goes over Server-Sent Events, and resumes there', async () => {
   const { back, box } = await stage();
@@ -46,4 +46,18 @@ test('a session that WebSocket is refused to in its middle goes on over Server-S
   await it.more(3);
   await it.exact(back.connections[0]);
   assert.equal(back.connections.length, 1);
+});
+
+test('cookies go along with streams where the gateway names the page\'s origin, and stay at home where any page may come', async () => {
+  for (const named of [true, false]) {
+    const { box } = await stage(named ? ['--origins', site.url] : []);
+    box.rule = (head) => (isUpgrade(head) ? 'refuse' : 'pass');
+    await chromium.addCookies([{ name: 'who', value: 'ada', url: site.url }]);
+    const it = await opened(box);
+    await it.more(3);
+    const requests = box.heads.filter((head) => /^hf-(open|key):/im.test(head));
+    const read = requests.filter((head) => /^(GET|POST)/.test(head));
+    assert.ok(read.length >= 2, `${read.length} requests`);
+    assert.deepEqual(new Set(read.map((head) => /^cookie: .*who=ada/im.test(head))), new Set([named]));
+  }
 });

@@ -106,7 +106,7 @@ export async function gateway(folder, backendPort, flags = [], port = 0) {
   return { ...process_, port, admin };
 }
 
-/** A box in the path. What it does to a connection that begins with this request head is asked of `rule`:
+/** A box in the path. What it does to a connection with this request head is asked of `rule`:
  * 'pass', 'refuse' (answers 403), 'hold' (passes the request, keeps the answer back) or 'reset'. */
 export async function middlebox(targetPort) {
   const box = { rule: () => 'pass', pairs: new Set(), heads: [], cuts: 0, silent: false };
@@ -114,13 +114,15 @@ export async function middlebox(targetPort) {
   const server = net.createServer((client) => {
     const target = net.connect(targetPort, '127.0.0.1'), pair = { client, target, head: null };
     box.pairs.add(pair);
-    let verdict;
+    let verdict, upgraded = false;
     const end = () => { box.pairs.delete(pair); client.destroy(); target.destroy(); };
     client.on('data', (data) => {
-      if (verdict === undefined) {
+      // A connection that was kept carries one request after another; each is judged.
+      if (verdict === undefined || (verdict !== 'refuse' && !upgraded && /^(GET|POST|OPTIONS) /.test(data.toString('latin1', 0, 8)))) {
         pair.head = data.toString('latin1').split('\r\n\r\n')[0];
         box.heads.push(pair.head);
         verdict = box.rule(pair.head);
+        upgraded = isUpgrade(pair.head);
         if (verdict === 'refuse') {
           client.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
           target.destroy();

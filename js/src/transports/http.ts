@@ -37,19 +37,35 @@ export function request(url: string, how: Request): () => void {
   return typeof fetch === 'function' && (streams || typeof XMLHttpRequest !== 'function') ? byFetch(url, how) : byXhr(url, how);
 }
 
+/** Whether cookies go along, by the origin of the address. A gateway that lets the pages of every origin in allows none of them
+ *  cookies, and an answer that script may not read looks like none: until there was one, it is tried in turn with and without. */
+const cookies: Record<string, { on: boolean; sure: boolean }> = {};
+
 function byFetch(url: string, how: Request): () => void {
   let over = false;
+  const origin = /^\w+:\/\/[^/?]+/.exec(url)![0];
+  const known = (cookies[origin] = cookies[origin] || { on: true, sure: false });
   const abort = typeof AbortController === 'function' ? new AbortController() : undefined;
   const { method, headers, keepalive } = how;
   const body = how.body as BodyInit | undefined;
-  const init: RequestInit = { method, headers, body, keepalive, credentials: 'include', cache: 'no-store', signal: abort && abort.signal };
+  const init: RequestInit = { method, headers, body, keepalive, cache: 'no-store', signal: abort && abort.signal };
   const finish = (answer?: Answer) => {
     if (!over) {
       over = true;
       how.done(answer);
     }
   };
-  fetch(url, init).then((response) => {
+  // Opening twice opens one session; nothing else is sent twice, since the first one may have arrived.
+  const opens = 'HF-Open' in headers;
+  const send = (): Promise<Response> =>
+    fetch(url, { ...init, credentials: known.on ? 'include' : 'same-origin' }).catch((error) => {
+      if (known.sure || over) throw error;
+      known.on = !known.on;
+      if (known.on || !opens) throw error;
+      return send();
+    });
+  send().then((response) => {
+    known.sure = true;
     const answer: Answer = { status: response.status, header: (name) => response.headers.get(name), body: NOTHING };
     if (over) return;
     if (how.head) how.head(answer);

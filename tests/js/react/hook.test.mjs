@@ -110,6 +110,16 @@ test('messages go to the newest callback of each component, in order, and render
   assert.equal(seen.renders, before);
 });
 
+test('an event that changes nothing in the state renders nothing', async () => {
+  const errors = [];
+  await render(h(Shows, { onError: (event) => errors.push(event.error.code) }));
+  await opened({ message_max: 10 });
+  const before = seen.renders;
+  await when(() => { assert.equal(seen.send('longer than that'), false); });
+  assert.deepEqual(errors, ['too_big']);
+  assert.equal(seen.renders, before);
+});
+
 test('bytes come as an ArrayBuffer', async () => {
   const got = [];
   await render(h(Shows, { onMessage: (event) => got.push(event.data) }));
