@@ -67,10 +67,11 @@ class Box(Spoken):
 
 
 class Clients(Spoken):
-    """drops-clients to 127.0.0.1:port; words: its options."""
+    """drops-clients to 127.0.0.1:port; words: its options. script: the clients of the npm package in its place."""
 
-    def __init__(self, folder, port, *words):
-        super().__init__([BUILD / "tests/drops/drops-clients", "--port", port, *words], folder, f"clients-{port}")
+    def __init__(self, folder, port, *words, script=False):
+        program = ["node", ROOT / "tests/drops/clients.mjs"] if script else [BUILD / "tests/drops/drops-clients"]
+        super().__init__([*program, "--port", port, *words], folder, f"clients-{port}")
 
     def stats(self):
         return self.ask("stats", 30)
@@ -125,11 +126,12 @@ def forget_peak(pid):
 class Run:
     """Numbered messages both ways: clients, a box that cuts, the gateway, a backend. Use it with `with`."""
 
-    def __init__(self, folder, kind, count, every_ms, box=(), config=None, workers=2, open_over_ms=0, words=(), log=None):
+    def __init__(self, folder, kind, count, every_ms, box=(), config=None, workers=2, open_over_ms=0, words=(), log=None,
+                 script=False):
         self.folder, self.kind, self.count, self.every_ms = Path(folder), kind, count, every_ms
         self.box_words, self.config, self.workers = box, config, workers
         self.words = ["--count", count, "--every", every_ms, "--open-over", open_over_ms, *words]
-        self.log = log
+        self.log, self.script = log, script
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -141,7 +143,7 @@ class Run:
             self.box = Box(self.folder, self.gateway.port, *self.box_words)
             stack.callback(self.box.stop)
             self.clients = Clients(self.folder, self.box.port, "--path",
-                                   f"/ws/numbers/?session={{n}}&every_ms={self.every_ms}", *self.words)
+                                   f"/ws/numbers/?session={{n}}&every_ms={self.every_ms}", *self.words, script=self.script)
             stack.callback(self.clients.stop)
             self.stack = stack.pop_all()
         return self
