@@ -371,14 +371,16 @@ static void dialed(void *owner, const struct hf_dial_result *result)
     hf_session_opened(&k->session);
     hf_keep_moved(k, HF_SESSION_OPENING);
     hf_keep_backend_open(k, result->stream);
-    hf_keep_pump_backend(k);
     log_open(k, "open");
     if (k->client == NULL) {
         hf_keep_enter_parked(k);
     } else {
-        greet(k, k->joined, 0);
+        greet(k, k->joined, 0); /* before anything else is said: an ack may be due already */
     }
-    hf_keep_set_timer(k);
+    if (k->session.state != HF_SESSION_ENDED) {
+        hf_keep_pump_backend(k);
+        hf_keep_set_timer(k);
+    }
 }
 
 static void make_joinable(struct hf_keep *k, const struct hf_offer *offer)
@@ -560,7 +562,7 @@ static enum hf_status resume(struct hf_worker *worker, const struct hf_arrival *
         }
         return HF_OK;
     }
-    if (verdict == HF_RESUME_POISON) {
+    if (verdict == HF_RESUME_POISON && k != NULL) { /* else its tombstone says so */
         hf_keep_give_up(k, HF_CAUSE_SESSION_POISON);
     }
     refused.reason = hf_resume_verdict_text(verdict);

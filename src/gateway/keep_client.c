@@ -39,8 +39,12 @@ uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct
         k->client = NULL;
     }
     k->close_sent = false;
-    hf_keep_let_go(k, "gateway", "superseded", 0, 0, hf_end_code("superseded"),
-                   HF_LITERAL("superseded"));
+    if (token == NULL) { /* openings have no order: the displaced one may be the newer */
+        hf_keep_let_go(k, NULL, NULL, 0, 0, HF_CLOSE_ABNORMAL, hf_slice(NULL, 0));
+    } else {
+        hf_keep_let_go(k, "gateway", "superseded", 0, 0, hf_end_code("superseded"),
+                       HF_LITERAL("superseded"));
+    }
     uint64_t missing =
         hf_session_attach(&k->session, &hf_heap, token, received, attempt, hf_keep_now(k));
     renew_identity(k, identity);
@@ -139,13 +143,14 @@ void hf_keep_finish_bye(struct hf_keep *k, bool now)
     struct hf_keep_bye bye = *k->bye;
     struct hf_slice reason = {bye.reason, bye.reason_len};
     uint16_t code = bye.code == 0 ? HF_CLOSE_NO_CODE : bye.code;
+    bool all = s->taken == s->queue.end; /* what the client's code says, section 8 */
     if (k->client != NULL && s->told != s->queue.end && s->state != HF_SESSION_OPENING) {
         hf_keep_say_ack(k);
     }
     struct hf_farewell f = {.cause = HF_CAUSE_CLIENT_CLOSE,
                             .verdict = HF_RESUME_CLOSED,
                             .code_in = code,
-                            .client_code = code,
+                            .client_code = all ? code : HF_CLOSE_TRY_AGAIN,
                             .client_reason = reason,
                             .backend_code = code,
                             .backend_reason = reason};

@@ -242,6 +242,10 @@ static void end_socket(struct hf_attachment *a, uint16_t code, struct hf_slice r
         socket_free(s); /* it never was answered: its client has left */
         return;
     }
+    if (code == HF_CLOSE_ABNORMAL) {
+        hf_wire_abort(&s->wire);
+        return;
+    }
     hf_wire_close(&s->wire, code, reason);
 }
 

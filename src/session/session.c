@@ -181,6 +181,8 @@ uint64_t hf_session_attach(struct hf_session *s, const struct hf_allocator *allo
         if (find_token(s, token) == KNOWN_OFFERED) {
             promote(s);
         }
+    } else if (s->offered_generation != 0) {
+        promote(s); /* the one that joins may be the older: who has the first hello comes back */
     }
     uint64_t from = missing > 0 ? s->journal.base : received;
     hf_journal_drop(&s->journal, alloc, from);
