@@ -2,24 +2,11 @@
 /* The swarm: each seed is a world with a configuration, networks, and some minutes of misfortune of
  * its own. A failing seed says its number and what did not hold; `--seed N --trace` tells its
  * story. */
+#include "seeds.h"
 #include "world.h"
 
-#include <dirent.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define COUNTS_BYTES false
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define COUNTS_BYTES false
-#endif
-#endif
-#ifndef COUNTS_BYTES
-#define COUNTS_BYTES true
-#endif
 
 /* ---- what a seed decides --------------------------------------------------------------------- */
 
@@ -442,28 +429,27 @@ static void deed(struct script *s)
 
 /* ---- one seed -------------------------------------------------------------------------------- */
 
-struct result {
-    bool passed;
-    uint64_t digest;
+static struct counts {
     uint64_t endings[HF_CAUSE_COUNT];
     uint64_t farewells, deliveries, messages;
-    char broken[400];
-};
+} all;
 
-static void take_counts(struct result *result, const struct world *w)
+static void take_counts(const struct world *w)
 {
-    memcpy(result->endings, w->endings, sizeof(result->endings));
-    result->farewells = w->farewells;
-    result->deliveries = w->deliveries;
+    for (unsigned i = 0; i < HF_CAUSE_COUNT; i++) {
+        all.endings[i] += w->endings[i];
+    }
+    all.farewells += w->farewells;
+    all.deliveries += w->deliveries;
     for (struct hf_list *n = w->peers.next; n != &w->peers; n = n->next) {
-        result->messages += HF_CONTAINER(n, struct peer, node)->got;
+        all.messages += HF_CONTAINER(n, struct peer, node)->got;
     }
 }
 
-static struct result run_seed(uint64_t seed, bool trace)
+static struct seed_result run_seed(uint64_t seed, bool trace)
 {
     struct script s = {.sessions_max = 0};
-    struct result result = {.passed = false};
+    struct seed_result result = {.passed = false};
     hf_random_init(&s.random, seed);
     size_t backends = one_in(&s, 3) ? 2 : 1;
     draw_weights(&s);
@@ -492,126 +478,36 @@ static struct result run_seed(uint64_t seed, bool trace)
     }
     result.passed = s.w->broken[0] == '\0' && world_finish(s.w);
     result.digest = sim_digest(s.w->sim);
-    take_counts(&result, s.w);
+    take_counts(s.w);
     memcpy(result.broken, s.w->broken, sizeof(result.broken));
     world_free(s.w);
     return result;
 }
 
-/* ---- all of them ----------------------------------------------------------------------------- */
-
-static size_t count_descriptors(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    while (dir != NULL && readdir(dir) != NULL) {
-        count++;
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    return count;
-}
-
-/* What malloc keeps aside for threads counts as in use: it must keep nothing aside, which is said
- * before a program starts. */
-static void make_bytes_countable(char **argv)
-{
-    if (COUNTS_BYTES && getenv("GLIBC_TUNABLES") == NULL) {
-        setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0:glibc.malloc.mxfast=0", 1);
-        execv("/proc/self/exe", argv);
-    }
-}
-
-/* What a library keeps and replaces may change its place, and there be rounded up differently;
- * LeakSanitizer sees the rest. */
-#define BYTES_NOISE 64
-
-static size_t bytes_in_use(void)
-{
-    return COUNTS_BYTES ? mallinfo2().uordblks + mallinfo2().hblkhd : 0;
-}
-
-/* A seed run with its leaks looked for, and now and then twice, because one seed must be one story.
- */
-static bool try_seed(uint64_t seed, bool trace, struct result *all)
-{
-    size_t bytes = bytes_in_use();
-    size_t descriptors = count_descriptors();
-    struct result result = run_seed(seed, trace);
-    if (result.passed && bytes_in_use() >= bytes + BYTES_NOISE) {
-        result.passed = false;
-        (void)snprintf(result.broken, sizeof(result.broken), "%zd bytes are left",
-                       (ssize_t)(bytes_in_use() - bytes));
-    }
-    if (result.passed && count_descriptors() != descriptors) {
-        result.passed = false;
-        (void)snprintf(result.broken, sizeof(result.broken), "descriptors are left");
-    }
-    if (result.passed && seed % 50 == 0 && !trace &&
-        run_seed(seed, false).digest != result.digest) {
-        result.passed = false;
-        (void)snprintf(result.broken, sizeof(result.broken),
-                       "the second run of the seed went another way");
-    }
-    for (unsigned i = 0; i < HF_CAUSE_COUNT; i++) {
-        all->endings[i] += result.endings[i];
-    }
-    all->farewells += result.farewells;
-    all->deliveries += result.deliveries;
-    all->messages += result.messages;
-    if (!result.passed) {
-        printf("seed %llu failed: %s\n", (unsigned long long)seed, result.broken);
-    }
-    return result.passed;
-}
-
-/* What the seeds have been through: a swarm that sees nothing proves nothing. */
-static void say_counts(const struct result *all)
+static void say_counts(void)
 {
     printf("messages %llu, complete deliveries %llu, Closes demanded %llu; endings:",
-           (unsigned long long)all->messages, (unsigned long long)all->deliveries,
-           (unsigned long long)all->farewells);
+           (unsigned long long)all.messages, (unsigned long long)all.deliveries,
+           (unsigned long long)all.farewells);
     for (unsigned i = 1; i < HF_CAUSE_COUNT; i++) {
-        if (all->endings[i] > 0) {
-            printf(" %s %llu", hf_cause_id((enum hf_cause)i), (unsigned long long)all->endings[i]);
+        if (all.endings[i] > 0) {
+            printf(" %s %llu", hf_cause_id((enum hf_cause)i), (unsigned long long)all.endings[i]);
         }
     }
     printf("\n");
 }
 
+static const char *missing(void)
+{
+    return all.messages == 0     ? "a message"
+           : all.deliveries == 0 ? "a complete delivery"
+           : all.farewells == 0  ? "a Close that could be demanded"
+                                 : NULL;
+}
+
 int main(int argc, char **argv)
 {
-    make_bytes_countable(argv);
+    static const struct swarm swarm = {run_seed, say_counts, missing};
     setenv(WORLD_SECRET, "a secret of the simulated application", 1);
-    unsigned long long from = 1;
-    unsigned long long to = 100;
-    bool trace = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--trace") == 0) {
-            trace = true;
-        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
-            from = to = strtoull(argv[++i], NULL, 10);
-        } else if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc &&
-                   sscanf(argv[i + 1], "%llu:%llu", &from, &to) == 2) {
-            i++;
-        } else {
-            fprintf(stderr, "usage: sim_swarm [--seeds FROM:TO] [--seed N] [--trace]\n");
-            return 2;
-        }
-    }
-    struct result all = {.passed = true};
-    unsigned long long passed = 0;
-    unsigned long long failed = 0;
-    (void)run_seed(0, false); /* what libraries allocate once is no leak */
-    for (unsigned long long seed = from; seed <= to; seed++) {
-        if (try_seed(seed, trace, &all)) {
-            passed++;
-        } else {
-            failed++;
-        }
-    }
-    say_counts(&all);
-    printf("%llu passed, %llu failed\n", passed, failed);
-    return failed == 0 ? 0 : 1;
+    return swarm_main(argc, argv, &swarm);
 }

@@ -180,6 +180,7 @@ struct loop {
     struct hf_task *first, *last;
     uint64_t turn;
     hf_time frozen;
+    struct hf_address source; /* len 0: the simulator's */
     struct stream *lender;
     struct hf_slice lent;
     bool stopped;
@@ -210,6 +211,8 @@ void sim_stream_wake(struct link *link, unsigned side);
 void sim_stream_ready(struct stream *s);
 void sim_stream_serve(struct stream *s);
 void sim_stream_kill(struct stream *s, bool abort);
+/* The kernel closes it; its owner has a stream that is reset. */
+void sim_stream_orphan(struct stream *s);
 void sim_stream_free(struct stream *s);
 void sim_listener_serve(struct hf_listener *l);
 bool sim_listener_has_work(const struct hf_listener *l);

@@ -89,6 +89,10 @@ void sim_source(struct sim *sim, const struct hf_address *address)
 {
     sim->source = *address;
 }
+void sim_loop_source(struct hf_loop *loop, const struct hf_address *address)
+{
+    loop_of(loop)->source = *address;
+}
 void sim_loop_freeze(struct hf_loop *loop, hf_time until)
 {
     loop_of(loop)->frozen = until;
@@ -261,6 +265,20 @@ static void close_all(struct hf_list *streams)
     while (!hf_list_empty(streams)) {
         sim_stream_kill(HF_CONTAINER(streams->next, struct stream, node), false);
     }
+}
+
+static void crash_streams(struct hf_list *streams)
+{
+    for (struct hf_list *n = streams->next; n != streams; n = n->next) {
+        sim_stream_orphan(HF_CONTAINER(n, struct stream, node));
+    }
+}
+
+void sim_loop_crash(struct hf_loop *head)
+{
+    struct loop *loop = loop_of(head);
+    crash_streams(&loop->idle);
+    crash_streams(&loop->ready);
 }
 
 static void loop_free(struct hf_loop *head)

@@ -88,6 +88,8 @@ uint64_t sim_digest(const struct sim *sim);
 void sim_descriptors(struct sim *sim, size_t max);
 /* The source of connects that are made next. len 0: 127.0.0.1. The port is chosen. */
 void sim_source(struct sim *sim, const struct hf_address *address);
+/* The source of all connects of this loop: its machine's address. */
+void sim_loop_source(struct hf_loop *loop, const struct hf_address *address);
 /* What a name is. count 0: it has no address (status HF_NOT_FOUND), or its servers do not answer
  * (HF_IO). */
 void sim_name(struct sim *sim, const char *name, enum hf_status status,
@@ -98,6 +100,15 @@ void sim_darken(struct hf_stream *stream);
 void sim_lighten(struct hf_stream *stream);
 /* A box in the middle resets both sides. */
 void sim_reset(struct hf_stream *stream);
+/* The same three for every connection that the host of this address (its port is not looked at) has
+ * at the moment. */
+void sim_host_darken(struct sim *sim, const struct hf_address *host);
+void sim_host_lighten(struct sim *sim, const struct hf_address *host);
+void sim_host_reset(struct sim *sim, const struct hf_address *host);
+/* The process of the loop dies: the kernel closes its sockets, and nothing that the owner of a
+ * stream still does reaches anybody. The owner frees what it has, and the loop, before time goes
+ * on. */
+void sim_loop_crash(struct hf_loop *loop);
 /* A stream on its way between loops is given up. NULL is accepted. */
 void sim_parcel_drop(struct hf_parcel *parcel);
 

@@ -555,17 +555,15 @@ static struct link *link_of(struct hf_stream *stream)
     return ((struct stream *)stream)->link;
 }
 
-void sim_darken(struct hf_stream *stream)
+static void darken(struct link *link)
 {
-    struct link *link = link_of(stream);
     link->dark = true;
     watch(link, 0);
     watch(link, 1);
 }
 
-void sim_lighten(struct hf_stream *stream)
+static void lighten(struct link *link)
 {
-    struct link *link = link_of(stream);
     if (!link->dark) {
         return;
     }
@@ -612,11 +610,49 @@ void sim_lighten(struct hf_stream *stream)
     }
 }
 
-void sim_reset(struct hf_stream *stream)
+static void reset(struct link *link)
 {
-    struct link *link = link_of(stream);
     if (link->state == LINK_OPEN) {
         fail_side(link, 0, HF_END_RST);
         fail_side(link, 1, HF_END_RST);
     }
+}
+
+void sim_darken(struct hf_stream *stream)
+{
+    darken(link_of(stream));
+}
+void sim_lighten(struct hf_stream *stream)
+{
+    lighten(link_of(stream));
+}
+void sim_reset(struct hf_stream *stream)
+{
+    reset(link_of(stream));
+}
+
+static void for_host(struct sim *sim, const struct hf_address *host, void (*f)(struct link *))
+{
+    for (struct hf_list *n = sim->links.next; n != &sim->links; n = n->next) {
+        struct link *link = HF_CONTAINER(n, struct link, node);
+        in_addr_t address = host->u.v4.sin_addr.s_addr;
+        if (link->side[0].address.u.any.sa_family == AF_INET &&
+            (link->side[0].address.u.v4.sin_addr.s_addr == address ||
+             link->side[1].address.u.v4.sin_addr.s_addr == address)) {
+            f(link);
+        }
+    }
+}
+
+void sim_host_darken(struct sim *sim, const struct hf_address *host)
+{
+    for_host(sim, host, darken);
+}
+void sim_host_lighten(struct sim *sim, const struct hf_address *host)
+{
+    for_host(sim, host, lighten);
+}
+void sim_host_reset(struct sim *sim, const struct hf_address *host)
+{
+    for_host(sim, host, reset);
 }

@@ -73,6 +73,18 @@ void sim_stream_kill(struct stream *s, bool abort)
     sim_side_close(link, s->side, abort);
 }
 
+void sim_stream_orphan(struct stream *s)
+{
+    struct link *link = s->link;
+    unsigned side = s->side;
+    s->link = sim_link_new(link->sim, &link->path);
+    s->link->state = LINK_OPEN;
+    s->link->side[side].stream = s;
+    s->link->side[side].fault = HF_END_RST;
+    s->link->side[1 - side].closed = true;
+    sim_side_close(link, side, false);
+}
+
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 /* HF_END_KINDS: none is due. */
@@ -465,9 +477,10 @@ static bool no_descriptor(const struct sim *sim)
     return sim->descriptors_max > 0 && sim->descriptors >= sim->descriptors_max;
 }
 
-static struct hf_address source_for(struct sim *sim, const struct hf_address *to)
+static struct hf_address source_for(struct loop *loop, const struct hf_address *to)
 {
-    struct hf_address a = sim->source;
+    struct sim *sim = loop->sim;
+    struct hf_address a = loop->source.len > 0 ? loop->source : sim->source;
     if (to->u.any.sa_family == AF_UNIX) {
         a = (struct hf_address){.len = sizeof(sa_family_t), .u.un = {.sun_family = AF_UNIX}};
         return a;
@@ -494,7 +507,7 @@ enum hf_status sim_connect(struct hf_loop *head, const struct hf_connect *how,
     if (no_descriptor(sim)) {
         return HF_NO_DESCRIPTORS;
     }
-    struct hf_address source = source_for(sim, &how->address);
+    struct hf_address source = source_for(loop, &how->address);
     struct sim_path path = sim_calm_path;
     enum sim_fate fate = SIM_FATE_LISTENERS;
     if (sim->shaper.connect != NULL) {
