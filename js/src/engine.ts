@@ -68,6 +68,8 @@ interface Session {
   hello?: Control;
   received: number;
   attempt: number;
+  /** The attempt of the newest rebound. */
+  rebound: number;
 }
 
 /** How something ended, before it is known whether one comes back. */
@@ -150,7 +152,7 @@ export function createEngine(config: Config) {
   const hello = () => session.hello!.num;
 
   function fresh(): void {
-    session = { secret: config.secret(), received: 0, attempt: 0 };
+    session = { secret: config.secret(), received: 0, attempt: 0, rebound: 0 };
     owed = 0;
   }
 
@@ -361,8 +363,10 @@ export function createEngine(config: Config) {
     } else if (verb === 'live') {
       if (num.sent !== session.received) broken(conn);
     } else if (verb === 'coming') patience(conn, num.bytes);
-    else if (verb === 'rebound') fire(verb, num);
-    else if (verb === 'goaway') {
+    else if (verb === 'rebound') {
+      if (num.attempt > session.rebound) fire(verb, num);
+      session.rebound = num.attempt;
+    } else if (verb === 'goaway') {
       moveUrl = c.text.url;
       leaveAt = t + Math.round(config.random() * num.in * 0.9);
     } else if (verb === 'auth-ok') fire('authorized', { expires: num.exp ? num.exp * 1000 : Infinity });

@@ -96,6 +96,7 @@ static void forget_session(struct hf_client *c)
     hf_buffer_clear(&c->token);
     c->has_auth = false;
     c->attempt = 0;
+    c->rebound = 0;
     c->received = 0;
     c->acked = 0;
     c->unacked = 0;

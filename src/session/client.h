@@ -101,6 +101,7 @@ struct hf_client {
     uint8_t secret[HF_CLIENT_SECRET];
     struct hf_buffer name, token, protocol;
     uint64_t epoch, attempt;
+    uint64_t rebound;      /* the attempt of the newest `rebound` */
     uint64_t window, beat; /* ms */
     uint64_t buffer, message_max, ack;
     hf_time parted; /* when the connection of the session was lost; HF_NEVER: it is there */

@@ -172,6 +172,10 @@ static void apply_coming(struct hf_client *c, uint64_t bytes, hf_time now)
 
 static void tell_rebound(struct hf_client *c, const struct hf_control *control)
 {
+    if (control->attempt <= c->rebound) {
+        return; /* it came on the connection before too */
+    }
+    c->rebound = control->attempt;
     struct hf_client_event *event = hf_client_tell(c, HF_CLIENT_EVENT_REBOUND);
     event->from = control->from;
     event->to = control->to;
