@@ -537,7 +537,7 @@ bool hf_held_stop(struct hf_relay *r)
                   (h->phase == BACKLOG && h->sent.rest > 0);
     hf_redial_cancel(h->redial);
     h->redial = NULL;
-    if (h->phase != LIVE) {
+    if (h->phase != LIVE || h->swallow) {
         r->client.skipping = true; /* what it sent after the queue goes nowhere either */
     }
     if (h->dropping) {

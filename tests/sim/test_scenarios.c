@@ -953,6 +953,20 @@ static void what_held_clients_wait_with_is_bounded_for_all_of_them_together(void
     finish(w);
 }
 
+static void a_goodbye_while_the_rest_of_a_message_is_swallowed_brings_none_of_it(void **state)
+{
+    struct world *w = begin(HOLD, 1);
+    narrow_client(w, 200000);
+    struct session *s = come(w, NULL);
+    peer_send(s->client, HF_OP_BINARY, 100000, 1);
+    run(w, HF_MS(100));
+    lose_backend(w, s);
+    get_backend_again(w, s);
+    world_drain(w, 0);
+    UNTIL(w, s->backend->close_got == HF_CLOSE_GOING_AWAY && s->client->ended, HF_SECONDS(3));
+    finish(w);
+}
+
 /* ---- operation ------------------------------------------------------------------------------- */
 
 static void a_drain_says_goodbye_to_everybody_within_its_spread(void **state)
@@ -1071,6 +1085,7 @@ int main(void)
         cmocka_unit_test(a_goodbye_within_a_backlog_never_stands_within_a_frame),
         cmocka_unit_test(no_frame_is_parted_in_its_head_where_the_queue_is_full),
         cmocka_unit_test(what_held_clients_wait_with_is_bounded_for_all_of_them_together),
+        cmocka_unit_test(a_goodbye_while_the_rest_of_a_message_is_swallowed_brings_none_of_it),
         cmocka_unit_test(a_drain_says_goodbye_to_everybody_within_its_spread),
         cmocka_unit_test(a_reload_drops_nobody_and_the_next_client_gets_the_new_rules),
         cmocka_unit_test(

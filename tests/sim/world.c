@@ -343,7 +343,8 @@ static void check_principal_rate(struct world *w, const struct session *s)
     uint64_t got = 0;
     for (struct hf_list *n = w->peers.next; n != &w->peers; n = n->next) {
         const struct peer *p = HF_CONTAINER(n, struct peer, node);
-        got += !p->is_client && p->session != NULL && same_principal(s, p->session) ? p->got : 0;
+        bool counts = p->session != NULL && p->session->backend == p; /* heirs count for the lost */
+        got += counts && same_principal(s, p->session) ? p->got : 0;
     }
     uint64_t most = (limit < 100 ? limit : 100) +
                     (uint64_t)(sim_now(w->sim) - w->began) * limit / HF_SECONDS(60);
