@@ -158,6 +158,13 @@ test('a stream told by the gateway to end is resumed there where it stood when t
   assert.deepEqual([close.type, close.init.code, close.init.reason, close.init.willReconnect], ['close', 4000, 'own', false]);
 });
 
+test('a rebound that comes again in a list is told once', () => {
+  const m = new Machine({ transports: ['poll'] });
+  m.hello(m.dial().id);
+  for (const attempt of [1, 1, 2]) m.engine.control(m.engine.link.id, `rebound from=0 to=${attempt} attempt=${attempt}`, m.t);
+  assert.deepEqual(m.take('fire').filter((a) => a.type === 'rebound').map((a) => a.init.to), [1, 2]);
+});
+
 test('every deadline is followed by a tick that moves it', () => {
   const m = new Machine();
   for (let i = 0; i < 2000; i++) {

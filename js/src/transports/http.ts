@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests for the transports without WebSockets: fetch where answers can be read as they come, else XMLHttpRequest, which is all
 // that React Native has for that. And the POSTs that both of these transports send with.
-import { ABANDON } from '../protocol.js';
+import { ABANDON, writeControl } from '../protocol.js';
 import { BINARY, CONTROL, TEXT, writeList } from '../framed.js';
 import { utf8Length } from '../utf8.js';
 import type { Payload } from '../outbox.js';
@@ -223,6 +223,14 @@ export function openHttp(
       if (!busy) finish();
     },
   };
+}
+
+/** An opening or a resume was answered with something else than a hello: section 9. */
+export function refused(sink: Sink, answer: Answer): string {
+  const reason = answer.header('HF-Reason');
+  const retry = +(answer.header('Retry-After') || 0) * 1000 || undefined;
+  if (reason) sink.control(writeControl('end', { who: 'gateway', reason, http: answer.status, retry }));
+  return 'HTTP ' + answer.status;
 }
 
 /** The headers that open or resume a session. */

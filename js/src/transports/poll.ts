@@ -3,7 +3,7 @@
 import { BINARY, CONTROL, readList } from '../framed.js';
 import { ABANDON, HF1, writeControl } from '../protocol.js';
 import { utf8Decode } from '../utf8.js';
-import { LIST, openHttp, opening, type Answer } from './http.js';
+import { LIST, openHttp, opening, refused, type Answer } from './http.js';
 import type { HttpPlan, Link, Sink } from './transport.js';
 
 const HELD_MS = 100;
@@ -31,7 +31,8 @@ export function openPoll(plan: HttpPlan, sink: Sink): Link {
       get(greeted ? { Accept: LIST, 'HF-Key': plan.key(), 'HF-Received': String(plan.received()) } : opening(plan, LIST), {
         done: (answer) => {
           polling = false;
-          if (!answer || answer.status !== 200) return end('HTTP ' + (answer ? answer.status : ''));
+          if (!answer) return end('');
+          if (answer.status !== 200) return end(greeted ? 'HTTP ' + answer.status : refused(sink, answer));
           if (!greeted) sink.opened(HF1, '');
           greeted = true;
           sink.alive();

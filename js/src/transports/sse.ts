@@ -3,7 +3,7 @@
 import { base64Decode } from '../base64.js';
 import { utf8Decode } from '../utf8.js';
 import { HF1 } from '../protocol.js';
-import { openHttp, opening } from './http.js';
+import { openHttp, opening, refused } from './http.js';
 import type { HttpPlan, Link, Sink } from './transport.js';
 
 /** Reads a stream of events, in pieces of any size. */
@@ -54,7 +54,7 @@ export function openSse(plan: HttpPlan, sink: Sink): Link {
     get(opening(plan, 'text/event-stream'), {
       head: (answer) => {
         if (answer.status === 200 && /^text\/event-stream/i.test(answer.header('Content-Type') || '')) sink.opened(HF1, '');
-        else end(`HTTP ${answer.status}`);
+        else end(refused(sink, answer));
       },
       part: (text) => {
         sink.alive();
