@@ -377,6 +377,7 @@ void hf_worker_print_identity(const struct hf_worker *worker, const struct hf_id
 static void print_session(const struct hf_relay *r, struct hf_buffer *out)
 {
     hf_worker_print_identity(r->worker, r->identity, r->opened, r->deflate, out);
+    hf_buffer_addf(out, ",\"away\":%s", r->backend.stream == NULL ? "true" : "false");
     print_leg(r, &r->client, "client", out);
     print_leg(r, &r->backend, "backend", out);
     hf_buffer_add_byte(out, '}');

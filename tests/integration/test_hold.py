@@ -74,6 +74,7 @@ def test_over_a_killed_and_restarted_server_a_plain_client_sees_no_close_and_its
             await until(lambda: backend.taken() == [1, 2, 3, 4, 5], "5 messages")
             backend.kill()
             await until(lambda: g.log_lines("hold begin"), "the hold")
+            assert g.sessions()[0]["away"] is True
             for n in range(6, 206):
                 await socket.send(message(n))
             await asyncio.wait_for(await socket.ping(), 5)  # answered while it waits
@@ -81,6 +82,7 @@ def test_over_a_killed_and_restarted_server_a_plain_client_sees_no_close_and_its
             new = backend.server.process.pid
             await until(lambda: len(backend.taken(new)) == 200, lambda: f"200 messages, have {backend.taken(new)}")
             assert backend.taken(new) == list(range(6, 206))
+            assert g.sessions()[0]["away"] is False
             await socket.send("end 205")
             assert await asyncio.wait_for(socket.recv(), 5) == "end 0"
     asyncio.run(talk())
