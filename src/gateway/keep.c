@@ -75,12 +75,11 @@ bool hf_keeper_is_idle(const struct hf_keeper *keeper)
 void hf_keeper_drain(struct hf_keeper *keeper, hf_time spread)
 {
     struct hf_list *lists[] = {&keeper->live, &keeper->parked};
+    keeper->drain_from = keeper->worker->loop->now;
+    keeper->drain_spread = spread < 0 ? 0 : spread;
     for (size_t i = 0; i < 2; i++) {
         for (struct hf_list *n = lists[i]->next; n != lists[i]; n = n->next) {
-            struct hf_keep *k = HF_CONTAINER(n, struct hf_keep, node);
-            uint64_t share =
-                spread <= 0 ? 0 : hf_random_below(&keeper->worker->random, (uint64_t)spread + 1);
-            hf_keep_drain(k, hf_keep_now(k) + (hf_time)share);
+            hf_keep_drain(HF_CONTAINER(n, struct hf_keep, node));
         }
     }
 }
@@ -101,11 +100,29 @@ static void make_secret(struct hf_keeper *keeper, uint8_t secret[HF_TOKEN_SECRET
     memcpy(secret, digest, HF_TOKEN_SECRET);
 }
 
+/* A session's key stays the same, so it is made from the session's number each time. */
+void hf_keep_key(struct hf_keeper *keeper, uint64_t id, uint8_t secret[HF_TOKEN_SECRET])
+{
+    uint8_t seed[40];
+    uint8_t digest[HF_SHA256_BYTES];
+    memcpy(seed, keeper->worker->gateway->session_secret, 32);
+    memcpy(seed + 32, &id, sizeof(id));
+    hf_sha256(hf_slice(seed, sizeof(seed)), digest);
+    memcpy(secret, digest, HF_TOKEN_SECRET);
+}
+
+bool hf_keep_is_key(struct hf_keeper *keeper, const struct hf_token *key)
+{
+    uint8_t secret[HF_TOKEN_SECRET];
+    hf_keep_key(keeper, key->id, secret);
+    return hf_equal_secret(hf_slice(secret, sizeof(secret)), hf_slice(key->secret, sizeof(secret)));
+}
+
 static struct hf_token token_of(const struct hf_keep *k)
 {
-    struct hf_token token = {.node = (uint16_t)k->worker->runtime->config->session_node,
-                             .boot = k->worker->gateway->boot,
-                             .worker = (uint8_t)k->worker->index,
+    struct hf_token token = {.node = (uint16_t)k->backend.worker->runtime->config->session_node,
+                             .boot = k->backend.worker->gateway->boot,
+                             .worker = (uint8_t)k->backend.worker->index,
                              .id = k->session.id};
     return token;
 }
@@ -133,9 +150,10 @@ static struct hf_keep *find_secret(struct hf_keeper *keeper, const struct hf_off
     uint64_t slot = hf_table_hash(&keeper->by_secret, hf_slice(hash, sizeof(hash)));
     for (struct hf_table_node *n = hf_table_find(&keeper->by_secret, slot, NULL); n != NULL;
          n = hf_table_find(&keeper->by_secret, slot, n)) {
-        struct hf_keep *k = HF_CONTAINER(n, struct hf_keep, by_secret);
-        if (hf_equal_secret(hf_slice(k->open_hash, HF_TOKEN_HASH), hf_slice(hash, HF_TOKEN_HASH))) {
-            return k;
+        struct hf_keep_birth *birth = HF_CONTAINER(n, struct hf_keep_birth, by_secret);
+        if (hf_equal_secret(hf_slice(birth->open_hash, HF_TOKEN_HASH),
+                            hf_slice(hash, HF_TOKEN_HASH))) {
+            return birth->keep;
         }
     }
     return NULL;
@@ -153,7 +171,7 @@ struct hf_keep *hf_keep_find(struct hf_worker *worker, const struct hf_token *ke
     struct hf_keep *k = is_ours(worker, key) ? find_id(worker->keeper, key->id) : NULL;
     const char *why = hf_resume_verdict_text(HF_RESUME_UNKNOWN);
     if (k != NULL &&
-        (k->session.state == HF_SESSION_ENDED || !hf_session_has_key(&k->session, key))) {
+        (k->session.state == HF_SESSION_ENDED || !hf_keep_is_key(worker->keeper, key))) {
         k = NULL;
     } else if (k == NULL && is_ours(worker, key)) {
         const struct hf_tomb *tomb = hf_tomb_of_key(worker->keeper, key);
@@ -179,14 +197,14 @@ struct hf_worker *hf_keep_owner_of_secret(struct hf_gateway *gateway, struct hf_
 
 uint64_t hf_keep_received(const struct hf_keep *keep)
 {
-    return keep->session.queue.end;
+    return keep->session.counted;
 }
 
 /* The same principal on the same route. */
 static bool belongs_to(const struct hf_keep *k, const struct hf_identity *identity)
 {
     return strcmp(hf_identity_subject(k->identity), hf_identity_subject(identity)) == 0 &&
-           strcmp(k->route->config->path, identity->route->config->path) == 0;
+           strcmp(k->backend.route->config->path, identity->route->config->path) == 0;
 }
 
 bool hf_keep_replaces(struct hf_worker *worker, const struct hf_offer *offer)
@@ -275,7 +293,7 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     char name[40];
     char token_text[HF_TOKEN_CHARS];
     char key_text[HF_KEY_CHARS];
-    memcpy(token.secret, k->session.key, sizeof(token.secret));
+    hf_keep_key(keeper, token.id, token.secret);
     hf_key_write(&token, key_text);
     make_secret(keeper, token.secret);
     token.generation = hf_session_offer(&k->session, token.secret);
@@ -288,9 +306,9 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     hello.key = hf_slice(key_text, sizeof(key_text));
     hello.protocol = k->protocol == NULL ? hf_slice(NULL, 0) : hf_slice_of(k->protocol);
     hello.resumed = resumed ? 1 : 0;
-    if (!resumed && k->refused.reason != NULL) {
-        hello.reason = hf_slice_of(k->refused.reason);
-        hello.old_received = k->refused.old_received;
+    if (!resumed && k->birth != NULL && k->birth->refused.reason != NULL) {
+        hello.reason = hf_slice_of(k->birth->refused.reason);
+        hello.old_received = k->birth->refused.old_received;
     }
     hf_attachment_say(keeper, k->client, &hello);
     tell_gap(k, missing);
@@ -304,16 +322,16 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
 
 static void log_open(const struct hf_keep *k, const char *what)
 {
-    struct hf_log *log = k->worker->gateway->log;
+    struct hf_log *log = k->backend.worker->gateway->log;
     struct hf_log_line line;
     if (!hf_log_wants(log, HF_LOG_DEBUG)) {
         return;
     }
-    hf_log_begin(&line, log, HF_LOG_DEBUG, k->worker->loop->wall, "session");
+    hf_log_begin(&line, log, HF_LOG_DEBUG, k->backend.worker->loop->wall, "session");
     hf_log_number(&line, "id", (int64_t)k->session.id);
     hf_log_cstr(&line, "event", what);
     hf_log_cstr(&line, "transport", k->client == NULL ? "none" : k->client->ops->name);
-    hf_log_number(&line, "received", (int64_t)k->session.queue.end);
+    hf_log_number(&line, "received", (int64_t)k->session.counted);
     hf_log_number(&line, "sent", (int64_t)k->session.journal.end);
     hf_log_end(&line);
 }
@@ -345,14 +363,27 @@ static void dial_failed(struct hf_keep *k, const struct hf_dial_result *result)
                             .client_code = hf_end_code(reason),
                             .client_reason = hf_slice_of(result->why)};
     f.retry = strcmp(reason, "unavailable") == 0 ? 1000 : 0;
-    hf_count(k->worker, HF_COUNT_handshakes_refused, 1);
+    hf_count(k->backend.worker, HF_COUNT_handshakes_refused, 1);
     hf_keep_end(k, &f);
+}
+
+/* The petition is kept where the backend or the application may be asked again. */
+static void hand_on_petition(struct hf_keep *k)
+{
+    struct hf_petition *petition = k->birth->petition;
+    const struct hf_route_config *config = k->backend.route->config;
+    k->birth->petition = NULL;
+    if (config->on_backend_loss != HF_LOSS_CLOSE ? !hf_keep_hold_new(k, petition)
+        : config->auth.kind == HF_AUTH_CALLOUT   ? !hf_keep_auth_keep(k, petition)
+                                                 : true) {
+        hf_petition_free(petition);
+    }
 }
 
 static void dialed(void *owner, const struct hf_dial_result *result)
 {
     struct hf_keep *k = owner;
-    k->dial = NULL;
+    k->birth->dial = NULL;
     if (result->outcome != HF_DIAL_OPEN) {
         dial_failed(k, result);
         return;
@@ -360,14 +391,8 @@ static void dialed(void *owner, const struct hf_dial_result *result)
     if (result->protocol.len > 0) {
         k->protocol = strndup((const char *)result->protocol.ptr, result->protocol.len);
     }
-    if (k->route->config->on_backend_loss != HF_LOSS_CLOSE && hf_keep_hold_new(k, k->petition)) {
-        k->petition = NULL;
-    }
-    if (k->route->config->auth.kind != HF_AUTH_CALLOUT) {
-        hf_petition_free(k->petition);
-        k->petition = NULL;
-    }
-    hf_count(k->worker, HF_COUNT_handshakes_ok, 1);
+    hand_on_petition(k);
+    hf_count(k->backend.worker, HF_COUNT_handshakes_ok, 1);
     hf_session_opened(&k->session);
     hf_keep_moved(k, HF_SESSION_OPENING);
     hf_keep_backend_open(k, result->stream);
@@ -389,40 +414,47 @@ static void make_joinable(struct hf_keep *k, const struct hf_offer *offer)
     if (offer->kind != HF_OFFER_OPEN || find_secret(keeper, offer) != NULL) {
         return;
     }
-    hf_token_hash(offer->open_secret, offer->open_secret_len, k->open_hash);
-    uint64_t hash = hf_table_hash(&keeper->by_secret, hf_slice(k->open_hash, sizeof(k->open_hash)));
-    k->joinable = hf_table_insert(&keeper->by_secret, &k->by_secret, hash) == HF_OK;
+    struct hf_keep_birth *birth = k->birth;
+    hf_token_hash(offer->open_secret, offer->open_secret_len, birth->open_hash);
+    uint64_t hash =
+        hf_table_hash(&keeper->by_secret, hf_slice(birth->open_hash, sizeof(birth->open_hash)));
+    birth->joinable = hf_table_insert(&keeper->by_secret, &birth->by_secret, hash) == HF_OK;
 }
 
 void hf_keep_met(struct hf_keep *k)
 {
-    if (k->joinable) {
-        hf_table_remove(&hf_keep_keeper(k)->by_secret, &k->by_secret);
-        k->joinable = false;
-    }
+    struct hf_keep_birth *birth = k->birth;
     k->session.met = true;
+    if (birth == NULL) {
+        return;
+    }
+    if (birth->joinable) {
+        hf_table_remove(&hf_keep_keeper(k)->by_secret, &birth->by_secret);
+        birth->joinable = false;
+    }
+    if (birth->dial == NULL) {
+        hf_petition_free(birth->petition);
+        free(birth);
+        k->birth = NULL;
+    }
 }
 
 static struct hf_keep *keep_new(struct hf_worker *worker, struct hf_identity *identity)
 {
     struct hf_keeper *keeper = worker->keeper;
-    uint8_t key[HF_TOKEN_SECRET];
     struct hf_keep *k = hf_pool_take(&keeper->keep_pool);
     if (k == NULL) {
         return NULL;
     }
-    make_secret(keeper, key);
     uint32_t epoch = (uint32_t)(hf_random_next(&worker->random) >> 33) | 1;
-    hf_session_init(&k->session, identity->id, epoch, key);
-    k->worker = worker;
-    k->route = identity->route;
+    hf_session_init(&k->session, identity->id, epoch);
+    k->backend.worker = worker;
+    k->backend.route = identity->route;
     k->identity = identity;
     k->opened = worker->loop->now;
-    k->wake = k->drain_at = k->look_at = HF_NEVER;
+    k->wake = HF_NEVER;
     k->replay_until = HF_NO_COUNT;
-    k->refused.old_received = HF_NO_COUNT;
     hf_rate_init(&k->messages);
-    hf_rate_init(&k->controls);
     hf_timer_init(&k->timer, hf_keep_fire);
     hf_list_init(&k->node);
     uint64_t hash = hf_table_hash(&keeper->by_id, hf_slice(&k->session.id, sizeof(k->session.id)));
@@ -434,7 +466,7 @@ static struct hf_keep *keep_new(struct hf_worker *worker, struct hf_identity *id
     keeper->keep_count++;
     keeper->worker->sessions.states[HF_SESSION_OPENING]++;
     atomic_fetch_add_explicit(&worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&k->route->state->open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&k->backend.route->state->open, 1, memory_order_relaxed);
     return k;
 }
 
@@ -447,9 +479,8 @@ static void discard(struct hf_keep *k)
     hf_list_remove(&k->node);
     keeper->keep_count--;
     keeper->worker->sessions.states[HF_SESSION_OPENING]--;
-    atomic_fetch_sub_explicit(&k->worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&k->route->state->open, 1, memory_order_relaxed);
-    hf_petition_free(k->petition);
+    atomic_fetch_sub_explicit(&k->backend.worker->open_now, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&k->backend.route->state->open, 1, memory_order_relaxed);
     hf_pool_put(&keeper->keep_pool, k);
 }
 
@@ -460,20 +491,25 @@ static enum hf_status begin(struct hf_worker *worker, const struct hf_arrival *a
     if (k == NULL) {
         return HF_NO_MEMORY;
     }
-    k->petition = hf_petition_new(arrival->petition);
-    if (k->petition == NULL ||
-        hf_dial_start(worker, k->identity, k->petition, true, dialed, k, &k->dial) != HF_OK) {
+    struct hf_keep_birth *birth = k->birth = calloc(1, sizeof(*birth));
+    if (birth != NULL) {
+        birth->keep = k;
+        birth->refused = *refused;
+        birth->petition = hf_petition_new(arrival->petition);
+    }
+    if (birth == NULL || birth->petition == NULL ||
+        hf_dial_start(worker, k->identity, birth->petition, true, dialed, k, &birth->dial) !=
+            HF_OK) {
         discard(k);
         return HF_NO_MEMORY;
     }
     make_joinable(k, arrival->offer);
-    k->refused = *refused;
     hf_count(worker, HF_COUNT_sessions_opened, 1);
     hf_session_attach(&k->session, &hf_heap, NULL, 0, 0, worker->loop->now);
     k->client = arrival->attachment;
     k->client->keep = k;
     if (worker->draining) {
-        hf_keep_drain(k, worker->loop->now);
+        hf_keep_drain(k);
     }
     return HF_OK;
 }
@@ -483,7 +519,7 @@ static enum hf_status begin(struct hf_worker *worker, const struct hf_arrival *a
 
 static void join(struct hf_keep *k, const struct hf_arrival *arrival)
 {
-    hf_count(k->worker, HF_COUNT_sessions_joined, 1);
+    hf_count(k->backend.worker, HF_COUNT_sessions_joined, 1);
     hf_keep_attach(k, arrival->attachment, NULL, 0, 0, arrival->identity);
     k->joined = true;
     log_open(k, "join");
@@ -535,7 +571,7 @@ static enum hf_resume_verdict judge(struct hf_worker *worker, const struct hf_ar
     }
     if (verdict == HF_RESUME_OK || verdict == HF_RESUME_POISON) {
         *keep = k;
-        refused->old_received = k->session.queue.end;
+        refused->old_received = k->session.counted;
     }
     return verdict;
 }

@@ -11,15 +11,35 @@
 
 struct hf_keep_auth {
     struct hf_rate rate;
-    struct hf_callout *callout; /* NULL: nobody is being asked */
-    struct hf_buffer value;     /* that is being asked about */
+    struct hf_callout *callout;   /* NULL: nobody is being asked */
+    struct hf_buffer value;       /* that is being asked about */
+    struct hf_petition *petition; /* owned; NULL: the hold has it */
 };
+
+static bool auth_new(struct hf_keep *k)
+{
+    if (k->auth == NULL && (k->auth = calloc(1, sizeof(*k->auth))) != NULL) {
+        hf_rate_init(&k->auth->rate);
+        hf_buffer_init(&k->auth->value, &hf_heap, HF_CONTROL_AUTH_MAX);
+    }
+    return k->auth != NULL;
+}
+
+bool hf_keep_auth_keep(struct hf_keep *k, struct hf_petition *petition)
+{
+    if (!auth_new(k)) {
+        return false;
+    }
+    k->auth->petition = petition;
+    return true;
+}
 
 void hf_keep_auth_free(struct hf_keep *k)
 {
     if (k->auth != NULL) {
         hf_callout_cancel(k->auth->callout);
         hf_buffer_reset(&k->auth->value);
+        hf_petition_free(k->auth->petition);
         free(k->auth);
         k->auth = NULL;
     }
@@ -30,13 +50,14 @@ static void log_auth(const struct hf_keep *k, const char *result, const char *re
     struct hf_log_line line;
     char peer[46];
     hf_peer_text(k->identity->peer, peer);
-    hf_log_begin(&line, k->worker->gateway->log, HF_LOG_INFO, k->worker->loop->wall, "ws auth");
+    hf_log_begin(&line, k->backend.worker->gateway->log, HF_LOG_INFO, k->backend.worker->loop->wall,
+                 "ws auth");
     hf_log_number(&line, "id", (int64_t)k->session.id);
     hf_log_cstr(&line, "result", result);
     hf_log_cstr(&line, "subject", hf_identity_subject(k->identity));
     hf_log_cstr(&line, "reason", reason);
     hf_log_cstr(&line, "address", peer);
-    hf_log_cstr(&line, "route", k->route->config->name);
+    hf_log_cstr(&line, "route", k->backend.route->config->name);
     hf_log_end(&line);
 }
 
@@ -59,7 +80,7 @@ static void renew(struct hf_keep *k, struct hf_slice value, hf_wall expires)
     struct hf_control ok;
     log_auth(k, "ok", "renewed in-band");
     k->identity->expires = expires;
-    if (k->route->config->auth.kind == HF_AUTH_JWT) {
+    if (k->backend.route->config->auth.kind == HF_AUTH_JWT) {
         hf_keep_hold_token(k, value);
     }
     if (k->client == NULL || k->session.state == HF_SESSION_OPENING || k->close_sent) {
@@ -78,10 +99,10 @@ static bool same_subject(const struct hf_keep *k, struct hf_slice subject)
 
 static void check_jwt(struct hf_keep *k, struct hf_slice value)
 {
-    const struct hf_jwt_config *config = &k->route->config->jwt;
+    const struct hf_jwt_config *config = &k->backend.route->config->jwt;
     struct hf_jwt_claims claims = {.expires = INT64_MAX};
     enum hf_jwt_verdict verdict =
-        hf_jwt_check(k->route->jwt, config, value, k->worker->loop->wall, &claims);
+        hf_jwt_check(k->backend.route->jwt, config, value, k->backend.worker->loop->wall, &claims);
     if (verdict != HF_JWT_OK) {
         refuse(k, HF_CAUSE_AUTH_INVALID, hf_jwt_verdict_text(verdict));
     } else if (!same_subject(k, hf_slice_of(claims.subject))) {
@@ -118,7 +139,7 @@ static void called_out(void *owner, const struct hf_callout_answer *answer)
 /* The request of the opening with another Authorization. */
 static bool ask(struct hf_keep *k, const struct hf_petition *petition, struct hf_slice value)
 {
-    struct hf_head *head = hf_pool_take(&k->worker->head_pool);
+    struct hf_head *head = hf_pool_take(&k->backend.worker->head_pool);
     struct hf_buffer bearer;
     char peer[46];
     size_t count = 0;
@@ -142,11 +163,12 @@ static bool ask(struct hf_keep *k, const struct hf_petition *petition, struct hf
             (struct hf_header){HF_LITERAL("Authorization"), hf_buffer_slice(&bearer)};
         head->count = (uint16_t)count;
         hf_peer_text(k->identity->peer, peer);
-        ok = hf_callout_start(k->worker->loop, k->route->callout, k->route->config, head, peer,
-                              k->identity->tls, called_out, k, &k->auth->callout) == HF_OK;
+        ok = hf_callout_start(k->backend.worker->loop, k->backend.route->callout,
+                              k->backend.route->config, head, peer, k->identity->tls, called_out, k,
+                              &k->auth->callout) == HF_OK;
     }
     hf_buffer_reset(&bearer);
-    hf_pool_put(&k->worker->head_pool, head);
+    hf_pool_put(&k->backend.worker->head_pool, head);
     return ok;
 }
 
@@ -162,9 +184,9 @@ static bool is_visible(struct hf_slice value)
 
 static void check_callout(struct hf_keep *k, struct hf_slice value)
 {
-    const struct hf_petition *petition =
-        k->petition != NULL ? k->petition : hf_keep_hold_petition(k);
     struct hf_keep_auth *auth = k->auth;
+    const struct hf_petition *petition =
+        auth->petition != NULL ? auth->petition : hf_keep_hold_petition(k);
     if (!is_visible(value)) {
         refuse(k, HF_CAUSE_AUTH_INVALID, "the credentials are no visible ASCII characters");
         return;
@@ -181,20 +203,15 @@ static void check_callout(struct hf_keep *k, struct hf_slice value)
 void hf_keep_auth(struct hf_keep *k, struct hf_slice value)
 {
     static const struct hf_rate_rules rules = {.count = 1, .period = HF_SECONDS(1), .burst = 3};
-    if (k->auth == NULL) {
-        k->auth = calloc(1, sizeof(*k->auth));
-        if (k->auth == NULL) {
-            log_auth(k, "failed", "out of memory");
-            return;
-        }
-        hf_rate_init(&k->auth->rate);
-        hf_buffer_init(&k->auth->value, &hf_heap, HF_CONTROL_AUTH_MAX);
+    if (!auth_new(k)) {
+        log_auth(k, "failed", "out of memory");
+        return;
     }
     if (hf_rate_charge(&k->auth->rate, &rules, 1, hf_keep_now(k)) > 0) {
         log_auth(k, "ignored", "more than one a second");
         return;
     }
-    switch (k->route->config->auth.kind) {
+    switch (k->backend.route->config->auth.kind) {
     case HF_AUTH_JWT:
         check_jwt(k, value);
         break;

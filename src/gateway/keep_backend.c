@@ -5,6 +5,8 @@
 #include "gateway/keep_hold.h"
 #include "gateway/redial.h"
 
+#include <stdlib.h>
+
 /* How often a backend that is not read is looked at, and how much is taken then. */
 #define LOOK_EVERY HF_SECONDS(5)
 #define LOOK_BYTES 4096
@@ -51,8 +53,8 @@ static void take(struct hf_keep *k, uint8_t opcode, struct hf_slice payload, str
     } else if (send_now(k, opcode, payload, frame)) {
         hf_session_sent(s);
     }
-    if (k->looking) {
-        k->looked += (uint32_t)(hf_record_cost(payload.len));
+    if (k->look != NULL && k->look->looking) {
+        k->look->now += (uint32_t)hf_record_cost(payload.len);
     }
     hf_keep_charge(k);
     if (s->state != HF_SESSION_ENDED) {
@@ -98,7 +100,7 @@ static void backend_closed(struct hf_wire *w, uint16_t code, struct hf_slice rea
 /* The gateway did not read it: what it made of that is no fault of its own. */
 static bool was_kept_waiting(const struct hf_keep *k)
 {
-    return k->full && k->reserve >= HF_PARK_RESERVE;
+    return k->look != NULL && k->look->reserve >= HF_PARK_RESERVE;
 }
 
 static void lost(struct hf_keep *k, enum hf_cause cause, int error, uint16_t backend_code,
@@ -138,7 +140,7 @@ static void backend_gone(struct hf_wire *w, bool answered)
 {
     struct hf_keep *k = keep_of(w);
     if (k->session.state == HF_SESSION_ENDED) {
-        hf_timer_set(k->worker->loop, &k->timer, hf_keep_now(k));
+        hf_timer_set(k->backend.worker->loop, &k->timer, hf_keep_now(k));
     }
 }
 
@@ -171,52 +173,62 @@ static const struct hf_wire_ops backend_ops = {.frame = backend_frame,
 
 void hf_keep_backend_open(struct hf_keep *k, struct hf_stream *stream)
 {
-    const struct hf_wire_setup setup = {.ops = &backend_ops,
-                                        .rules = &k->route->session_backend_rules,
-                                        .beat_rules = &k->route->backend_beat,
-                                        .send_timeout = k->route->config->send_timeout,
-                                        .tls = k->route->tls != NULL};
-    uint64_t bytes = k->backend.bytes_in;
-    memset(&k->backend, 0, sizeof(k->backend));
-    k->backend.bytes_in = bytes;
-    hf_wire_open(&k->backend, k->worker, stream, &setup);
+    struct hf_wire *w = &k->backend;
+    struct hf_worker *worker = w->worker;
+    const struct hf_route *route = w->route;
+    uint64_t bytes = w->bytes_in;
+    memset(w, 0, sizeof(*w));
+    w->worker = worker;
+    w->route = route;
+    w->bytes_in = bytes;
+    hf_wire_open(w, stream, &backend_ops, false, route->tls != NULL);
 }
 
 /* ---- room --------------------------------------------------------------------------------------
  */
 
+void hf_keep_forget_full(struct hf_keep *k)
+{
+    k->full = false;
+    free(k->look);
+    k->look = NULL;
+}
+
+static void hold(struct hf_keep *k)
+{
+    hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
+    hf_keep_set_timer(k);
+}
+
 void hf_keep_check_room(struct hf_keep *k)
 {
     bool room = hf_session_has_room(&k->session, hf_keep_rules(k), hf_keep_now(k));
+    struct hf_keep_look *look = k->look;
     if (room && k->full) {
-        k->full = false;
-        k->looking = false;
-        k->reserve = 0;
-        k->look_at = HF_NEVER;
+        hf_keep_forget_full(k);
         hf_wire_unhold(&k->backend, HF_WIRE_HOLD_OWNER);
     } else if (!room && !k->full) {
         k->full = true;
-        k->reserve = 0;
-        k->look_at = hf_keep_now(k) + LOOK_EVERY;
-        hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
-        hf_keep_set_timer(k);
-    } else if (k->looking && k->looked >= LOOK_BYTES) {
-        k->looking = false;
-        k->reserve += k->looked;
-        k->look_at = k->reserve < HF_PARK_RESERVE ? hf_keep_now(k) + LOOK_EVERY : HF_NEVER;
-        hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
-        hf_keep_set_timer(k);
+        k->look = calloc(1, sizeof(*k->look)); /* without memory it is not looked at */
+        if (k->look != NULL) {
+            k->look->at = hf_keep_now(k) + LOOK_EVERY;
+        }
+        hold(k);
+    } else if (look != NULL && look->looking && look->now >= LOOK_BYTES) {
+        look->looking = false;
+        look->reserve += look->now;
+        look->at = look->reserve < HF_PARK_RESERVE ? hf_keep_now(k) + LOOK_EVERY : HF_NEVER;
+        hold(k);
     }
 }
 
 void hf_keep_look(struct hf_keep *k)
 {
-    k->look_at = HF_NEVER;
-    if (k->full && !k->looking) {
-        k->looking = true;
-        k->looked = 0;
-        hf_wire_unhold(&k->backend, HF_WIRE_HOLD_OWNER);
-    }
+    struct hf_keep_look *look = k->look;
+    look->at = HF_NEVER;
+    look->now = 0;
+    look->looking = true;
+    hf_wire_unhold(&k->backend, HF_WIRE_HOLD_OWNER);
 }
 
 /* ---- to the backend ----------------------------------------------------------------------------
@@ -226,12 +238,12 @@ static hf_time charge(struct hf_keep *k, struct hf_rate *rate, const struct hf_r
 {
     hf_time now = hf_keep_now(k);
     hf_time wait = hf_rate_charge(rate, rules, 1, now);
-    if (wait > 0 && k->route->config->limits.dry_run) {
+    if (wait > 0 && k->backend.route->config->limits.dry_run) {
         hf_rate_force(rate, rules, 1, now);
-        hf_count(k->worker, HF_COUNT_limit_dry_run, 1);
+        hf_count(k->backend.worker, HF_COUNT_limit_dry_run, 1);
         if (!k->dry_said) {
             k->dry_said = true;
-            hf_worker_say_dry_run(k->worker, k->identity->id,
+            hf_worker_say_dry_run(k->backend.worker, k->identity->id,
                                   "too many messages a minute; said once for this session");
         }
         wait = 0;
@@ -245,13 +257,13 @@ static hf_time rate_wait(struct hf_keep *k)
     const struct hf_membership *m = k->identity->membership;
     struct hf_limit_entry *principal = m != NULL ? m->entries[HF_LIMIT_PRINCIPAL] : NULL;
     hf_time wait = 0;
-    if (k->route->message_rate.count > 0 && !k->paid) {
-        wait = charge(k, &k->messages, &k->route->message_rate);
+    if (k->backend.route->message_rate.count > 0 && !k->paid) {
+        wait = charge(k, &k->messages, &k->backend.route->message_rate);
     }
     if (wait == 0) {
         k->paid = true;
-        if (k->route->principal_rate.count > 0 && principal != NULL) {
-            wait = charge(k, &principal->messages, &k->route->principal_rate);
+        if (k->backend.route->principal_rate.count > 0 && principal != NULL) {
+            wait = charge(k, &principal->messages, &k->backend.route->principal_rate);
         }
     }
     if (wait == 0) {
@@ -259,7 +271,7 @@ static hf_time rate_wait(struct hf_keep *k)
         k->delayed = false;
     } else if (!k->delayed) {
         k->delayed = true;
-        hf_count(k->worker, HF_COUNT_messages_delayed, 1);
+        hf_count(k->backend.worker, HF_COUNT_messages_delayed, 1);
     }
     return wait;
 }
@@ -317,12 +329,12 @@ static bool goes_at_once(struct hf_keep *k)
 {
     return (k->session.state == HF_SESSION_ATTACHED || k->session.state == HF_SESSION_PARKED) &&
            hf_wire_is_clear(&k->backend) && !hf_keep_hold_waits(k) &&
-           k->session.queue.base == k->session.queue.end && may_go(k);
+           k->session.written == k->session.counted && may_go(k);
 }
 
 static bool is_beat(const struct hf_keep *k, uint8_t opcode, size_t payload)
 {
-    const struct hf_route_config *config = k->route->config;
+    const struct hf_route_config *config = k->backend.route->config;
     return opcode == HF_OP_TEXT && config->app_heartbeat.match != NULL &&
            config->app_heartbeat.mode == HF_BEAT_EDGE &&
            payload == strlen(config->app_heartbeat.match);
@@ -342,8 +354,8 @@ static bool check_message(struct hf_keep *k, size_t payload)
                       "more than the credit is not acknowledged");
         return false;
     }
-    if (k->route->config->limits.excess_messages == HF_EXCESS_CLOSE && k->wake != HF_NEVER &&
-        k->wake > hf_keep_now(k)) {
+    if (k->backend.route->config->limits.excess_messages == HF_EXCESS_CLOSE &&
+        k->wake != HF_NEVER && k->wake > hf_keep_now(k)) {
         hf_keep_fault(&none, HF_CAUSE_MESSAGE_RATE, HF_CLOSE_POLICY, "too many messages");
         return false;
     }
@@ -376,9 +388,9 @@ bool hf_keep_pass(struct hf_attachment *a, uint8_t opcode, size_t payload, struc
 static void answer_beat(struct hf_keep *k, struct hf_slice payload)
 {
     struct hf_session *s = &k->session;
-    struct hf_slice answer = hf_slice_of(k->route->config->app_heartbeat.answer);
-    hf_count(k->worker, HF_COUNT_beats_answered, 1);
-    if (s->queue.base == s->queue.end) {
+    struct hf_slice answer = hf_slice_of(k->backend.route->config->app_heartbeat.answer);
+    hf_count(k->backend.worker, HF_COUNT_beats_answered, 1);
+    if (s->written == s->counted) {
         hf_session_passed(s, payload.len, hf_keep_now(k));
         wrote(k);
     } else if (hf_session_queue(s, &hf_heap, 0, hf_slice(NULL, 0), hf_keep_now(k)) != HF_OK) {
@@ -408,7 +420,7 @@ bool hf_keep_post_message(struct hf_keep *k, uint8_t opcode, struct hf_slice pay
     }
     if (is_beat(k, opcode, payload.len) &&
         (hf_wire_is_open(&k->backend) || hf_keep_hold_is_away(k)) &&
-        hf_slice_eq(payload, hf_slice_of(k->route->config->app_heartbeat.match))) {
+        hf_slice_eq(payload, hf_slice_of(k->backend.route->config->app_heartbeat.match))) {
         answer_beat(k, payload);
     } else if (goes_at_once(k)) {
         hf_keep_hold_record(k, opcode, payload);

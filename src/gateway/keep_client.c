@@ -8,10 +8,6 @@
 
 /* Bytes of a message that is announced by `coming`. */
 #define COMING_FROM 65536
-/* Control messages of a client a second, and at once. */
-static const struct hf_rate_rules control_rules = {
-    .count = 1000, .period = HF_SECONDS(1), .burst = 4000};
-
 /* ---- attaching and parking ---------------------------------------------------------------------
  */
 
@@ -27,7 +23,7 @@ static void renew_identity(struct hf_keep *k, struct hf_identity *fresh)
     memcpy(mine->peer, fresh->peer, sizeof(mine->peer));
     mine->peer_port = fresh->peer_port;
     mine->tls = fresh->tls;
-    hf_identity_free(fresh, k->worker);
+    hf_identity_free(fresh, k->backend.worker);
 }
 
 uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct hf_token *token,
@@ -56,8 +52,8 @@ uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct
     if (k->session.state != HF_SESSION_OPENING) {
         hf_keep_check_room(k);
     }
-    if (k->drain_at != HF_NEVER) {
-        hf_keep_drain(k, k->drain_at);
+    if (k->backend.worker->draining) {
+        hf_keep_drain(k);
     }
     return missing;
 }
@@ -65,11 +61,11 @@ uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct
 void hf_keep_park(struct hf_keep *k, hf_time wait)
 {
     enum hf_session_state before = (enum hf_session_state)k->session.state;
-    hf_count(k->worker, HF_COUNT_sessions_parked, 1);
+    hf_count(k->backend.worker, HF_COUNT_sessions_parked, 1);
     k->close_sent = false;
     k->replay_until = HF_NO_COUNT;
     hf_session_detach(&k->session, wait, hf_keep_now(k));
-    if (before == HF_SESSION_OPENING && !k->joinable) {
+    if (before == HF_SESSION_OPENING && !k->birth->joinable) {
         hf_keep_give_up(k, HF_CAUSE_CLIENT_GONE); /* nobody could come back to it */
         return;
     }
@@ -94,10 +90,10 @@ static struct hf_keep *detach(struct hf_attachment *a)
 void hf_keep_lost(struct hf_attachment *a, enum hf_cause cause, int error)
 {
     struct hf_keep *k = detach(a);
-    struct hf_log *log = k->worker->gateway->log;
+    struct hf_log *log = k->backend.worker->gateway->log;
     if (hf_log_wants(log, HF_LOG_DEBUG)) {
         struct hf_log_line line;
-        hf_log_begin(&line, log, HF_LOG_DEBUG, k->worker->loop->wall, "session");
+        hf_log_begin(&line, log, HF_LOG_DEBUG, k->backend.worker->loop->wall, "session");
         hf_log_number(&line, "id", (int64_t)k->session.id);
         hf_log_cstr(&line, "event", "lost");
         hf_log_cstr(&line, "cause", hf_cause_id(cause));
@@ -136,15 +132,15 @@ void hf_keep_finish_bye(struct hf_keep *k, bool now)
 {
     struct hf_session *s = &k->session;
     if (k->bye == NULL || s->state == HF_SESSION_ENDED ||
-        (!now && (s->queue.base != s->queue.end || s->taken != s->queue.end) &&
+        (!now && (s->written != s->counted || s->taken != s->counted) &&
          s->state == HF_SESSION_ATTACHED)) {
         return;
     }
     struct hf_keep_bye bye = *k->bye;
     struct hf_slice reason = {bye.reason, bye.reason_len};
     uint16_t code = bye.code == 0 ? HF_CLOSE_NO_CODE : bye.code;
-    bool all = s->taken == s->queue.end; /* what the client's code says, section 8 */
-    if (k->client != NULL && s->told != s->queue.end && s->state != HF_SESSION_OPENING) {
+    bool all = s->taken == s->counted; /* what the client's code says, section 8 */
+    if (k->client != NULL && s->told != s->counted && s->state != HF_SESSION_OPENING) {
         hf_keep_say_ack(k);
     }
     struct hf_farewell f = {.cause = HF_CAUSE_CLIENT_CLOSE,
@@ -269,10 +265,6 @@ bool hf_keep_post_control(struct hf_keep *k, struct hf_slice text)
     struct hf_keeper *keeper = hf_keep_keeper(k);
     struct hf_control c;
     if (k->session.state == HF_SESSION_ENDED) {
-        return false;
-    }
-    if (hf_rate_charge(&k->controls, &control_rules, 1, hf_keep_now(k)) > 0) {
-        fault(k, HF_CAUSE_CLIENT_PROTOCOL, HF_CLOSE_PROTOCOL, "too many control messages");
         return false;
     }
     const char *why = hf_control_read(text, &keeper->room, &c);

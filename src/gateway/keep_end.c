@@ -18,12 +18,17 @@ void hf_keep_moved(struct hf_keep *k, enum hf_session_state before)
         keeper->worker->sessions.states[before]--;
         keeper->worker->sessions.states[k->session.state]++;
     }
-    if (k->parked_at != 0 && !parked) {
-        keeper->worker->sessions.parked_ms += (uint64_t)((hf_keep_now(k) - k->parked_at) / 1000);
-        k->parked_at = 0;
+    if (k->parking != NULL && !parked) {
+        keeper->worker->sessions.parked_ms +=
+            (uint64_t)((hf_keep_now(k) - k->parking->since) / 1000);
         hf_keep_leave_parked(k);
-    } else if (k->parked_at == 0 && parked) {
-        k->parked_at = hf_keep_now(k);
+        free(k->parking);
+        k->parking = NULL;
+    } else if (k->parking == NULL && parked) {
+        k->parking = calloc(1, sizeof(*k->parking)); /* without memory no cap counts it */
+        if (k->parking != NULL) {
+            k->parking->since = hf_keep_now(k);
+        }
     }
     hf_list_remove(&k->node);
     hf_list_append(k->session.state == HF_SESSION_ENDED ? &keeper->ended
@@ -89,11 +94,11 @@ static void record(struct hf_keep *k, const struct hf_farewell *f)
         e.rtt_us = k->backend.beat.rtt_us;
         e.unacked = hf_stream_unacked(k->backend.stream);
     }
-    e.messages_client = k->session.queue.end;
+    e.messages_client = k->session.counted;
     e.messages_backend = k->session.journal.end;
     e.bytes_client = k->session.cost_in;
     e.bytes_backend = k->backend.bytes_in;
-    hf_ledger_record(k->worker, k->identity, &e);
+    hf_ledger_record(k->backend.worker, k->identity, &e);
 }
 
 /* ---- ending ------------------------------------------------------------------------------------
@@ -101,7 +106,8 @@ static void record(struct hf_keep *k, const struct hf_farewell *f)
 
 static void free_soon(struct hf_keep *k)
 {
-    hf_timer_set(k->worker->loop, &k->timer, hf_keep_now(k)); /* a callback may be on the stack */
+    hf_timer_set(k->backend.worker->loop, &k->timer,
+                 hf_keep_now(k)); /* a callback may be on the stack */
 }
 
 static void forget_secrets(struct hf_keep *k)
@@ -124,18 +130,21 @@ void hf_keep_end(struct hf_keep *k, const struct hf_farewell *f)
     hf_session_end(&k->session);
     k->session.connected = false;
     hf_keep_moved(k, before);
+    if (k->birth != NULL) {
+        hf_dial_cancel(k->birth->dial);
+        k->birth->dial = NULL;
+    }
     forget_secrets(k);
-    atomic_fetch_sub_explicit(&k->worker->open_now, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&k->route->state->open, 1, memory_order_relaxed);
-    hf_dial_cancel(k->dial);
-    k->dial = NULL;
+    atomic_fetch_sub_explicit(&k->backend.worker->open_now, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&k->backend.route->state->open, 1, memory_order_relaxed);
     hf_keep_hold_free(k);
     hf_keep_auth_free(k);
-    hf_identity_leave(k->identity, k->worker);
+    hf_keep_forget_full(k);
+    hf_identity_leave(k->identity, k->backend.worker);
     hf_keep_let_go(k, f->who, f->reason, f->http, f->retry, f->client_code, f->client_reason);
     hf_session_fini(&k->session, &hf_heap);
     hf_keep_charge(k);
-    hf_timer_stop(k->worker->loop, &k->timer);
+    hf_timer_stop(k->backend.worker->loop, &k->timer);
     if (f->cause == HF_CAUSE_BACKEND_STUCK) {
         hf_wire_abort(&k->backend);
     } else {
@@ -150,13 +159,12 @@ void hf_keep_free(struct hf_keep *k)
 {
     struct hf_keeper *keeper = hf_keep_keeper(k);
     HF_ASSERT(k->session.state == HF_SESSION_ENDED && k->client == NULL);
-    hf_timer_stop(k->worker->loop, &k->timer);
+    hf_timer_stop(k->backend.worker->loop, &k->timer);
     hf_wire_fini(&k->backend);
     hf_list_remove(&k->node);
     keeper->worker->sessions.states[HF_SESSION_ENDED]--;
     keeper->keep_count--;
-    hf_identity_free(k->identity, k->worker);
-    hf_petition_free(k->petition);
+    hf_identity_free(k->identity, k->backend.worker);
     free(k->protocol);
     free(k->bye);
     hf_pool_put(&keeper->keep_pool, k);

@@ -28,7 +28,7 @@ struct hf_keep_hold {
 
 static const struct hf_route_config *config_of(const struct hf_keep *k)
 {
-    return k->route->config;
+    return k->backend.route->config;
 }
 
 bool hf_keep_hold_new(struct hf_keep *k, struct hf_petition *petition)
@@ -131,7 +131,7 @@ void hf_keep_hold_tick(struct hf_keep *k)
 void hf_keep_hold_pinged(struct hf_keep *k)
 {
     if (k->hold != NULL) {
-        k->hold->pinged = k->session.queue.base;
+        k->hold->pinged = k->session.written;
     }
 }
 
@@ -209,7 +209,7 @@ static void come_back(struct hf_keep *k, struct hf_stream *stream)
 {
     struct hf_keep_hold *h = k->hold;
     h->from = h->proven;
-    h->to = k->session.queue.base;
+    h->to = k->session.written;
     h->proven = h->to; /* of the new one nothing is missing yet */
     h->at = k->session.journal.end;
     h->attempt++;
@@ -252,7 +252,7 @@ static bool start_redial(struct hf_keep *k, enum hf_cause cause)
                                       .pace = &h->pace,
                                       .protocol = hf_slice_of(k->protocol),
                                       .lost = cause};
-    return hf_redial_start(k->worker, &how, redialed, k, &h->redial) == HF_OK;
+    return hf_redial_start(k->backend.worker, &how, redialed, k, &h->redial) == HF_OK;
 }
 
 bool hf_keep_hold_begin(struct hf_keep *k, enum hf_cause cause, uint16_t code)
@@ -269,9 +269,7 @@ bool hf_keep_hold_begin(struct hf_keep *k, enum hf_cause cause, uint16_t code)
     hf_wire_fini(&k->backend);
     hf_session_taken(&k->session); /* what was written is not written again: `rebound` tells it */
     h->to_drop = 0;
-    k->full = false;
-    k->looking = false;
-    k->look_at = HF_NEVER;
+    hf_keep_forget_full(k);
     hf_keep_tell(k);
     return true;
 }

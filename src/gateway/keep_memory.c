@@ -20,7 +20,7 @@ struct cap {
 static void caps_of(const struct hf_keep *k, struct cap caps[2])
 {
     static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
-    const struct hf_session_config *c = &k->route->config->session;
+    const struct hf_session_config *c = &k->backend.route->config->session;
     const char *subject = hf_identity_subject(k->identity);
     caps[0] = (struct cap){HF_LIMIT_PRINCIPAL, c->parked_per_principal,
                            c->parked_bytes_per_principal, hf_slice_of(subject)};
@@ -33,11 +33,17 @@ static void caps_of(const struct hf_keep *k, struct cap caps[2])
         hf_slice(k->identity->peer, memcmp(k->identity->peer, v4, sizeof(v4)) == 0 ? 16 : 8)};
 }
 
+/* The entry that counts it among the parked; NULL: none. */
+static struct hf_limit_entry *counted_with(const struct hf_keep *k, size_t which)
+{
+    return k->parking == NULL ? NULL : k->parking->with[which];
+}
+
 static void take_bytes(struct hf_keep *k, uint64_t before, uint64_t now)
 {
     for (size_t i = 0; i < 2; i++) {
-        if (k->parked_with[i] != NULL) {
-            atomic_fetch_add_explicit(&k->parked_with[i]->parked_bytes, now - before,
+        if (counted_with(k, i) != NULL) {
+            atomic_fetch_add_explicit(&counted_with(k, i)->parked_bytes, now - before,
                                       memory_order_relaxed);
         }
     }
@@ -56,7 +62,7 @@ static struct hf_keep *victim_of(struct hf_keeper *keeper, const struct hf_limit
     struct hf_keep *found = NULL;
     for (struct hf_list *n = keeper->parked.next; n != &keeper->parked; n = n->next) {
         struct hf_keep *k = HF_CONTAINER(n, struct hf_keep, node);
-        if (k->parked_with[which] == e &&
+        if (counted_with(k, which) == e &&
             (found == NULL || (by_bytes && k->charged > found->charged))) {
             found = k;
         }
@@ -69,7 +75,7 @@ static struct hf_keep *victim_of(struct hf_keeper *keeper, const struct hf_limit
 static void hold_bytes_cap(struct hf_keep *k, const struct cap *cap, size_t which)
 {
     struct hf_keeper *keeper = hf_keep_keeper(k);
-    struct hf_limit_entry *e = k->parked_with[which];
+    struct hf_limit_entry *e = counted_with(k, which);
     struct hf_keep *victim;
     while (cap->bytes > 0 && k->session.state != HF_SESSION_ENDED && bytes_of(e) > cap->bytes &&
            (victim = victim_of(keeper, e, which, true)) != NULL) {
@@ -82,7 +88,7 @@ static void hold_caps(struct hf_keep *k)
     struct cap caps[2];
     caps_of(k, caps);
     for (size_t i = 0; i < 2 && k->session.state != HF_SESSION_ENDED; i++) {
-        if (k->parked_with[i] != NULL) {
+        if (counted_with(k, i) != NULL) {
             hold_bytes_cap(k, &caps[i], i);
         }
     }
@@ -94,12 +100,14 @@ void hf_keep_enter_parked(struct hf_keep *k)
     struct cap caps[2];
     caps_of(k, caps);
     for (size_t i = 0; i < 2; i++) {
-        if (k->parked_with[i] != NULL || (caps[i].count == 0 && caps[i].bytes == 0)) {
+        if (k->parking == NULL || k->parking->with[i] != NULL ||
+            (caps[i].count == 0 && caps[i].bytes == 0)) {
             continue;
         }
-        struct hf_limit_entry *e = hf_limits_get(k->worker->gateway->limits, caps[i].kind,
-                                                 hf_slice_of(k->route->config->path), caps[i].key);
-        k->parked_with[i] = e;
+        struct hf_limit_entry *e =
+            hf_limits_get(k->backend.worker->gateway->limits, caps[i].kind,
+                          hf_slice_of(k->backend.route->config->path), caps[i].key);
+        k->parking->with[i] = e;
         if (e == NULL) {
             continue; /* no memory: not counted, and bounded by the session memory alone */
         }
@@ -120,12 +128,12 @@ void hf_keep_enter_parked(struct hf_keep *k)
 void hf_keep_leave_parked(struct hf_keep *k)
 {
     for (size_t i = 0; i < 2; i++) {
-        struct hf_limit_entry *e = k->parked_with[i];
-        k->parked_with[i] = NULL;
+        struct hf_limit_entry *e = k->parking->with[i];
+        k->parking->with[i] = NULL;
         if (e != NULL) {
             atomic_fetch_sub_explicit(&e->parked, 1, memory_order_relaxed);
             atomic_fetch_sub_explicit(&e->parked_bytes, k->charged, memory_order_relaxed);
-            hf_limits_put(k->worker->gateway->limits, e, hf_keep_now(k));
+            hf_limits_put(k->backend.worker->gateway->limits, e, hf_keep_now(k));
         }
     }
 }
@@ -159,7 +167,7 @@ static uint64_t weight(const struct hf_keep *k)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < 2; i++) {
-        uint64_t bytes = k->parked_with[i] == NULL ? 0 : bytes_of(k->parked_with[i]);
+        uint64_t bytes = counted_with(k, i) == NULL ? 0 : bytes_of(counted_with(k, i));
         most = bytes > most ? bytes : most;
     }
     return most > k->charged ? most : k->charged;
@@ -200,11 +208,12 @@ void hf_keep_charge(struct hf_keep *k)
     struct hf_keeper *keeper = hf_keep_keeper(k);
     const struct hf_session *s = &k->session;
     bool ended = s->state == HF_SESSION_ENDED;
-    uint64_t bytes = s->journal.bytes + s->queue.bytes;
-    uint64_t risk = ended ? 0 : s->journal.end - s->journal.base + s->queue.end - s->taken;
+    uint64_t bytes = hf_session_bytes(s);
+    uint64_t risk = ended ? 0 : s->journal.end - s->journal.base + s->counted - s->taken;
+    risk = risk < HF_KEEP_RISK_MAX ? risk : HF_KEEP_RISK_MAX;
     if (risk != k->risk) {
         set(&keeper->worker->sessions.at_risk, k->risk, risk);
-        k->risk = risk;
+        k->risk = (uint32_t)risk & HF_KEEP_RISK_MAX;
     }
     if (bytes == k->charged) {
         return;
@@ -212,7 +221,7 @@ void hf_keep_charge(struct hf_keep *k)
     uint64_t before = k->charged;
     set(&keeper->worker->sessions.held, before, bytes);
     take_bytes(k, before, bytes);
-    k->charged = bytes;
+    k->charged = (uint32_t)bytes;
     if (bytes > before) {
         make_room(keeper);
         hold_caps(k);

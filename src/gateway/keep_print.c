@@ -26,21 +26,23 @@ static void print_backend(const struct hf_keep *k, struct hf_buffer *out)
 static void print_keep(const struct hf_keep *k, struct hf_buffer *out)
 {
     const struct hf_session *s = &k->session;
-    hf_worker_print_identity(k->worker, k->identity, k->opened, false, out);
+    hf_worker_print_identity(k->backend.worker, k->identity, k->opened, false, out);
     hf_buffer_addf(out, ",\"state\":\"%s\",\"transport\":",
                    hf_session_state_text((enum hf_session_state)s->state));
     if (k->client == NULL) {
-        hf_buffer_addf(out, "null,\"parked_ms\":%lld",
-                       (long long)(k->parked_at == 0 ? 0 : (hf_keep_now(k) - k->parked_at) / 1000));
+        hf_buffer_addf(
+            out, "null,\"parked_ms\":%lld",
+            (long long)(k->parking == NULL ? 0 : (hf_keep_now(k) - k->parking->since) / 1000));
     } else {
         hf_buffer_addf(out, "\"%s\",\"parked_ms\":0", k->client->ops->name);
     }
     hf_buffer_addf(out,
                    ",\"received\":%llu,\"taken\":%llu,\"sent\":%llu,\"acknowledged\":%llu,"
                    "\"journal_bytes\":%llu,\"queue_bytes\":%llu,\"attempts\":%llu",
-                   (unsigned long long)s->queue.end, (unsigned long long)s->taken,
+                   (unsigned long long)s->counted, (unsigned long long)s->taken,
                    (unsigned long long)s->journal.end, (unsigned long long)s->journal.base,
-                   (unsigned long long)s->journal.bytes, (unsigned long long)s->queue.bytes,
+                   (unsigned long long)s->journal.bytes,
+                   (unsigned long long)(hf_session_bytes(s) - s->journal.bytes),
                    (unsigned long long)s->attempt);
     print_backend(k, out);
     hf_buffer_add_byte(out, '}');

@@ -4,18 +4,32 @@
  * earliest; one that fires too early is set again. */
 #include "gateway/keep_hold.h"
 
+#include "base/hash.h"
+
 static hf_time earlier(hf_time a, hf_time b)
 {
     return a < b ? a : b;
+}
+
+/* Each at its own time, spread by a hash of its number. */
+hf_time hf_keep_drain_at(const struct hf_keep *k)
+{
+    const struct hf_keeper *keeper = hf_keep_keeper(k);
+    if (!k->backend.worker->draining) {
+        return HF_NEVER;
+    }
+    uint64_t share = hf_siphash(k->backend.worker->gateway->secret,
+                                hf_slice(&k->session.id, sizeof(k->session.id)));
+    return keeper->drain_from + (hf_time)(share % ((uint64_t)keeper->drain_spread + 1));
 }
 
 static hf_time next_time(const struct hf_keep *k)
 {
     hf_time now = hf_keep_now(k);
     hf_time when = hf_session_deadline(&k->session, hf_keep_rules(k));
-    when = earlier(when, k->drain_at);
-    when = earlier(when, k->look_at);
-    if (k->session.queue.base != k->session.queue.end) {
+    when = earlier(when, hf_keep_drain_at(k));
+    when = earlier(when, k->look != NULL ? k->look->at : HF_NEVER);
+    if (k->session.written != k->session.counted) {
         when = earlier(when, k->wake);
     }
     when = earlier(when, hf_keep_hold_deadline(k));
@@ -24,7 +38,7 @@ static hf_time next_time(const struct hf_keep *k)
     }
     if (k->identity->expires != INT64_MAX) {
         /* The wall clock may jump: looked at again at least once a minute. */
-        hf_wall left = k->identity->expires - k->worker->loop->wall;
+        hf_wall left = k->identity->expires - k->backend.worker->loop->wall;
         when = earlier(when, now + HF_MS(left < 1 ? 1 : left > 60000 ? 60000 : left));
     }
     return when;
@@ -40,13 +54,13 @@ void hf_keep_set_timer(struct hf_keep *k)
     if (when == HF_NEVER || (hf_timer_is_set(&k->timer) && k->timer.when <= when)) {
         return;
     }
-    hf_timer_set(k->worker->loop, &k->timer, when);
+    hf_timer_set(k->backend.worker->loop, &k->timer, when);
 }
 
 static void say_goaway(struct hf_keep *k)
 {
     struct hf_control goaway;
-    hf_time left = k->drain_at - hf_keep_now(k);
+    hf_time left = hf_keep_drain_at(k) - hf_keep_now(k);
     if (k->client == NULL || k->goaway_said || k->close_sent ||
         k->session.state == HF_SESSION_OPENING) {
         return;
@@ -57,9 +71,8 @@ static void say_goaway(struct hf_keep *k)
     hf_attachment_say(hf_keep_keeper(k), k->client, &goaway);
 }
 
-void hf_keep_drain(struct hf_keep *k, hf_time when)
+void hf_keep_drain(struct hf_keep *k)
 {
-    k->drain_at = when;
     say_goaway(k);
     hf_keep_set_timer(k);
 }
@@ -75,9 +88,9 @@ static void tick(struct hf_keep *k)
     enum hf_resume_verdict verdict = hf_session_verdict(&k->session, hf_keep_rules(k), now);
     if (verdict != HF_RESUME_OK) {
         hf_keep_give_up(k, ending_of(verdict));
-    } else if (now >= k->drain_at) {
+    } else if (now >= hf_keep_drain_at(k)) {
         hf_keep_give_up(k, HF_CAUSE_DRAIN);
-    } else if (k->worker->loop->wall >= k->identity->expires) {
+    } else if (k->backend.worker->loop->wall >= k->identity->expires) {
         hf_keep_give_up(k, HF_CAUSE_TOKEN_EXPIRED);
     } else {
         hf_keep_finish_bye(k, k->bye != NULL && now >= k->bye->deadline);
@@ -85,7 +98,7 @@ static void tick(struct hf_keep *k)
     if (k->session.state == HF_SESSION_ENDED) {
         return;
     }
-    if (now >= k->look_at) {
+    if (k->look != NULL && now >= k->look->at) {
         hf_keep_look(k);
     }
     if (now >= k->wake) {

@@ -6,19 +6,17 @@
 #include "gateway/keeper.h"
 #include "ws/handshake.h"
 
+#include <stdlib.h>
+
 /* Bytes of a control message's frame with the 101 in front. */
 #define ANSWER_MAX 2048
 
 struct socket {
     struct hf_attachment a;
-    struct hf_wire wire; /* opened with the 101 */
-    struct hf_worker *worker;
-    struct hf_stream *stream; /* before the 101; NULL afterwards */
-    const struct hf_route *route;
+    struct hf_wire wire;        /* opened with the 101; before it, it has the stream alone */
     struct hf_runtime *runtime; /* a reference: the route is part of it */
     struct hf_list node;        /* keeper->sockets */
-    char accept[HF_WS_ACCEPT_CHARS];
-    bool tls;
+    char *accept;               /* HF_WS_ACCEPT_CHARS; owned; NULL: the 101 is out */
 };
 
 size_t hf_keep_websocket_size(void)
@@ -38,9 +36,13 @@ static struct socket *socket_of(struct hf_attachment *a)
 
 static void socket_free(struct socket *s)
 {
-    struct hf_keeper *keeper = s->worker->keeper;
+    struct hf_keeper *keeper = s->wire.worker->keeper;
     HF_ASSERT(s->a.keep == NULL);
-    hf_stream_abort(s->stream);
+    if (s->accept != NULL) {
+        hf_stream_abort(s->wire.stream);
+        s->wire.stream = NULL;
+        free(s->accept);
+    }
     hf_wire_fini(&s->wire);
     hf_runtime_unref(s->runtime);
     hf_list_remove(&s->node);
@@ -83,6 +85,10 @@ static void take(struct socket *s, uint8_t opcode, struct hf_slice payload)
         (void)hf_keep_message(&s->a, opcode, hf_slice_from(payload, 1));
         break;
     case HF_TEXT_CONTROL:
+        if (!hf_wire_spend(&s->wire)) {
+            fault(s, HF_CLOSE_PROTOCOL, HF_CAUSE_CLIENT_PROTOCOL, "too many control messages");
+            break;
+        }
         (void)hf_keep_control(&s->a, hf_slice_from(payload, 1));
         break;
     case HF_TEXT_BAD:
@@ -200,23 +206,18 @@ static void answer(struct socket *s, struct hf_slice text)
 {
     struct hf_buffer out;
     uint8_t head[HF_FRAME_HEAD_MAX];
-    const struct hf_wire_setup setup = {.ops = &wire_ops,
-                                        .rules = &s->route->session_client_rules,
-                                        .beat_rules = &s->route->client_beat,
-                                        .send_timeout = s->route->config->send_timeout,
-                                        .is_client = true,
-                                        .tls = s->tls};
     hf_buffer_init(&out, &hf_heap, ANSWER_MAX);
     hf_buffer_add_text(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                              "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
-    hf_buffer_add(&out, hf_slice(s->accept, sizeof(s->accept)));
+    hf_buffer_add(&out, hf_slice(s->accept, HF_WS_ACCEPT_CHARS));
     hf_buffer_add_text(&out, "\r\nSec-WebSocket-Protocol: hf1\r\n\r\n");
     size_t len = hf_frame_write_head(head, true, 0, HF_OP_TEXT, text.len + 1, NULL);
     hf_buffer_add(&out, hf_slice(head, len));
     hf_buffer_add_byte(&out, HF_CONTROL_MARK);
     hf_buffer_add(&out, text);
-    hf_wire_open(&s->wire, s->worker, s->stream, &setup);
-    s->stream = NULL;
+    free(s->accept);
+    s->accept = NULL;
+    hf_wire_open(&s->wire, s->wire.stream, &wire_ops, true, s->wire.tls);
     hf_wire_frame(&s->wire, hf_buffer_slice(&out));
     if (out.failed) {
         hf_wire_abort(&s->wire);
@@ -227,7 +228,7 @@ static void answer(struct socket *s, struct hf_slice text)
 static void send_control(struct hf_attachment *a, struct hf_slice text)
 {
     struct socket *s = socket_of(a);
-    if (s->stream != NULL) {
+    if (s->accept != NULL) {
         answer(s, text);
     } else {
         hf_wire_message(&s->wire, HF_OP_TEXT, text, true); /* the mark is an escape's byte */
@@ -238,7 +239,7 @@ static void end_socket(struct hf_attachment *a, uint16_t code, struct hf_slice r
                        bool backends)
 {
     struct socket *s = socket_of(a);
-    if (s->stream != NULL) {
+    if (s->accept != NULL) {
         socket_free(s); /* it never was answered: its client has left */
         return;
     }
@@ -266,8 +267,8 @@ static size_t early_bytes(void *owner, struct hf_stream *stream, struct hf_slice
 static void early_end(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct socket *s = owner;
-    hf_stream_close(s->stream);
-    s->stream = NULL;
+    hf_stream_close(s->wire.stream);
+    s->wire.stream = NULL;
     if (s->a.keep != NULL) {
         hf_keep_lost(&s->a, HF_CAUSE_CLIENT_GONE, end->error);
     }
@@ -303,18 +304,23 @@ static struct socket *socket_new(struct hf_opening *o)
     if (s == NULL) {
         return NULL;
     }
+    s->accept = malloc(HF_WS_ACCEPT_CHARS);
+    if (s->accept == NULL) {
+        hf_pool_put(&keeper->socket_pool, s);
+        return NULL;
+    }
     s->a.ops = &attachment_ops;
-    s->worker = o->worker;
-    s->route = route_of(o);
+    s->wire.worker = o->worker;
+    s->wire.route = route_of(o);
+    s->wire.tls = o->listener_tls != NULL;
+    s->wire.stream = o->client;
     s->runtime = hf_runtime_ref(o->runtime);
-    s->tls = o->listener_tls != NULL;
-    s->stream = o->client;
     o->client = NULL;
     hf_ws_accept(*hf_head_find(o->head, "Sec-WebSocket-Key"), s->accept);
     hf_list_init(&s->node);
     hf_list_append(&keeper->sockets, &s->node);
     keeper->socket_count++;
-    hf_stream_handle(s->stream, &early_handler, s);
+    hf_stream_handle(s->wire.stream, &early_handler, s);
     return s;
 }
 

@@ -36,47 +36,60 @@ struct hf_refused {
 struct hf_keep_auth; /* keep_auth.c */
 struct hf_keep_hold; /* gateway/keep_hold.h */
 
+/* What is needed until the first hello was answered. */
+struct hf_keep_birth {
+    struct hf_dial *dial;         /* NULL: none runs */
+    struct hf_petition *petition; /* owned; NULL: handed on */
+    struct hf_refused refused;
+    struct hf_table_node by_secret; /* while joinable */
+    uint8_t open_hash[HF_TOKEN_HASH];
+    struct hf_keep *keep;
+    bool joinable; /* it stands in by_secret */
+};
+
+/* While it is parked. */
+struct hf_keep_parking {
+    hf_time since;
+    struct hf_limit_entry *with[2]; /* of its principal and address; NULL: no cap counts it there */
+};
+
+/* While the backend is not read for want of room. */
+struct hf_keep_look {
+    hf_time at;       /* when it is looked at; HF_NEVER: not any more */
+    uint32_t reserve; /* bytes taken in looks */
+    uint32_t now;     /* ... in the present one */
+    bool looking;
+};
+
+#define HF_KEEP_RISK_MAX 0xffffff
+
 struct hf_keep {
     struct hf_session session;
-    struct hf_wire backend; /* without a stream while it is dialed, and after it ended */
-    struct hf_worker *worker;
-    struct hf_route *route;
+    struct hf_wire backend;       /* without a stream while it is dialed, and after it ended */
     struct hf_identity *identity; /* owned */
     struct hf_attachment *client; /* NULL: none */
-    struct hf_dial *dial;         /* NULL: none runs */
-    struct hf_petition *petition; /* owned; kept while a dial may need it */
+    struct hf_keep_birth *birth;  /* owned; NULL: the client has been heard */
     char *protocol;               /* owned; NULL: the backend chose none */
     struct hf_keep_hold *hold;    /* owned; NULL: the route closes when its backend is lost */
     struct hf_keep_auth *auth;    /* owned; NULL: no fresh credentials came yet */
     struct hf_keep_bye *bye;      /* owned; NULL: the client has not said goodbye */
     struct hf_table_node by_id;
-    struct hf_table_node by_secret; /* while joinable */
-    uint8_t open_hash[HF_TOKEN_HASH];
-    struct hf_refused refused;
     struct hf_list node;
     struct hf_timer timer;
     hf_time opened;
-    hf_time parked_at;
     struct hf_rate messages;
-    struct hf_rate controls; /* safety budget of control messages */
-    hf_time wake;            /* when a rate limit lets the next message of the queue pass */
-    hf_time drain_at;        /* HF_NEVER: no goodbye is due */
-    hf_time look_at;         /* when a backend that is not read is looked at */
-    uint64_t replay_until;   /* `live` is due when this was sent; HF_NO_COUNT: it is not */
-    uint32_t reserve;        /* bytes taken in looks */
-    uint32_t looked;         /* ... in the present one */
-    struct hf_limit_entry *parked_with[2]; /* while parked: of its principal and address; NULL: no
-                                              cap counts it there */
-    uint64_t risk;                         /* messages that the keeper's books have for it */
-    uint64_t charged;                      /* bytes that the keeper's books have for it */
-    bool joinable : 1;                     /* it stands in by_secret */
-    bool paid : 1;       /* the first of the queue has paid the connection's rate */
-    bool delayed : 1;    /* ... and was counted as delayed */
-    bool full : 1;       /* the backend is not read for want of room */
-    bool looking : 1;    /* ... but for a moment */
-    bool close_sent : 1; /* the backend's Close is with the attachment */
-    bool pumping : 1;    /* hf_keep_pump_client is on the stack */
-    bool joined : 1;     /* a second opening joined it before its first hello */
+    hf_time wake;                    /* when a rate limit lets the next message of the queue pass */
+    uint64_t replay_until;           /* `live` is due when this was sent; HF_NO_COUNT: it is not */
+    struct hf_keep_parking *parking; /* owned; while parked */
+    struct hf_keep_look *look;       /* owned; while full */
+    uint32_t charged;                /* bytes that the books of memory have for it */
+    uint32_t risk : 24;              /* messages at risk that the gauge has for it, at most */
+    bool paid : 1;                   /* the first of the queue has paid the connection's rate */
+    bool delayed : 1;                /* ... and was counted as delayed */
+    bool full : 1;                   /* the backend is not read for want of room */
+    bool close_sent : 1;             /* the backend's Close is with the attachment */
+    bool pumping : 1;                /* hf_keep_pump_client is on the stack */
+    bool joined : 1;                 /* a second opening joined it before its first hello */
     bool goaway_said : 1;
     bool dry_said : 1;
 };
@@ -98,6 +111,8 @@ struct hf_keeper {
     struct hf_pool socket_pool;
     struct hf_buffer room;     /* where control messages are decoded */
     struct hf_buffer text;     /* where they are written */
+    hf_time drain_from;        /* while the worker drains: goodbyes come from here ... */
+    hf_time drain_spread;      /* ... within so long */
     uint64_t secrets;          /* that were made */
     uint64_t leased;           /* of the gateway's session memory */
     _Atomic size_t keep_count; /* on all lists */
@@ -123,15 +138,15 @@ bool hf_keeper_is_idle(const struct hf_keeper *keeper);
 
 static inline hf_time hf_keep_now(const struct hf_keep *k)
 {
-    return k->worker->loop->now;
+    return k->backend.worker->loop->now;
 }
 static inline struct hf_keeper *hf_keep_keeper(const struct hf_keep *k)
 {
-    return k->worker->keeper;
+    return k->backend.worker->keeper;
 }
 static inline const struct hf_session_rules *hf_keep_rules(const struct hf_keep *k)
 {
-    return &k->route->session_rules;
+    return &k->backend.route->session_rules;
 }
 
 /* How a session ends, beside its cause. */
@@ -179,8 +194,9 @@ void hf_keep_met(struct hf_keep *k);
 /* Tells the old attachment why it ends, and lets it go. */
 void hf_keep_let_go(struct hf_keep *k, const char *who, const char *reason, uint16_t http,
                     uint32_t retry_ms, uint16_t code, struct hf_slice text);
-/* Says goodbye at `when`, and says before that it is coming. */
-void hf_keep_drain(struct hf_keep *k, hf_time when);
+/* The goodbyes of the worker: when this one is due (HF_NEVER: not), and that it is coming. */
+hf_time hf_keep_drain_at(const struct hf_keep *k);
+void hf_keep_drain(struct hf_keep *k);
 /* The gauges and lists after its state changed. */
 void hf_keep_moved(struct hf_keep *k, enum hf_session_state before);
 /* Without a client from now on. */
@@ -192,6 +208,8 @@ void hf_keep_pump_backend(struct hf_keep *k);
 void hf_keep_backend_open(struct hf_keep *k, struct hf_stream *stream);
 /* Reads the backend when there is room, else not. */
 void hf_keep_check_room(struct hf_keep *k);
+/* Its backend is another one, or it ends. */
+void hf_keep_forget_full(struct hf_keep *k);
 /* A look at a backend that is not read. */
 void hf_keep_look(struct hf_keep *k);
 /* What came from the client and has been taken is acknowledged, if that is due. */
@@ -199,6 +217,8 @@ void hf_keep_tell(struct hf_keep *k);
 void hf_keep_say_ack(struct hf_keep *k);
 /* Fresh credentials came. */
 void hf_keep_auth(struct hf_keep *k, struct hf_slice value);
+/* Takes the petition over, for asking the application again. False on no memory. */
+bool hf_keep_auth_keep(struct hf_keep *k, struct hf_petition *petition);
 /* No answer is awaited any more. NULL is accepted. */
 void hf_keep_auth_free(struct hf_keep *k);
 /* It was parked, or is not any more: the caps on those of its principal and address hold. */
@@ -208,6 +228,9 @@ void hf_keep_leave_parked(struct hf_keep *k);
 void hf_keep_finish_bye(struct hf_keep *k, bool now);
 void hf_keep_set_timer(struct hf_keep *k);
 void hf_keep_fire(struct hf_timer *timer, hf_time now);
+/* The secret half of a session's HF-Key. */
+void hf_keep_key(struct hf_keeper *keeper, uint64_t id, uint8_t secret[HF_TOKEN_SECRET]);
+bool hf_keep_is_key(struct hf_keeper *keeper, const struct hf_token *key);
 /* The books of memory, after its journal or queue changed. */
 void hf_keep_charge(struct hf_keep *k);
 

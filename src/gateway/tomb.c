@@ -55,10 +55,9 @@ void hf_tomb_raise(struct hf_keeper *keeper, const struct hf_session *s,
         return;
     }
     t->id = s->id;
-    t->received = s->queue.end;
+    t->received = s->counted;
     t->offered = first_bytes(s->offered);
     t->accepted = first_bytes(s->accepted);
-    t->key = hash_of(s->key);
     t->expires_s = now_s(keeper) + (uint32_t)(window * HF_TOMB_WINDOWS / 1000000) + 1;
     t->verdict = (uint8_t)verdict;
     hf_list_init(&t->order);
@@ -94,7 +93,7 @@ const struct hf_tomb *hf_tomb_of_token(struct hf_keeper *keeper, const struct hf
 const struct hf_tomb *hf_tomb_of_key(struct hf_keeper *keeper, const struct hf_token *key)
 {
     const struct hf_tomb *t = find(keeper, key->id);
-    return t != NULL && hash_of(key->secret) == t->key ? t : NULL;
+    return t != NULL && hf_keep_is_key(keeper, key) ? t : NULL;
 }
 
 void hf_tombs_clear(struct hf_keeper *keeper)

@@ -14,9 +14,8 @@ struct hf_tomb {
     struct hf_list order;
     uint64_t id;
     uint64_t received; /* C */
-    uint64_t offered;  /* first bytes of the hashes of its tokens and of its key */
+    uint64_t offered;  /* first bytes of the hashes of its tokens */
     uint64_t accepted;
-    uint64_t key;
     uint32_t expires_s; /* on the loop's clock */
     uint8_t verdict;    /* enum hf_resume_verdict */
 };

@@ -230,11 +230,21 @@ void hf_wire_unhold(struct hf_wire *w, enum hf_wire_hold why)
     }
 }
 
-static bool within_budget(struct hf_wire *w)
+static hf_time charge(struct hf_wire *w)
 {
     static const struct hf_rate_rules rules = {
         .count = BUDGET_RATE, .period = HF_SECONDS(1), .burst = BUDGET_RATE};
-    hf_time wait = hf_rate_charge(&w->budget, &rules, 1, hf_wire_now(w));
+    return hf_rate_charge(&w->budget, &rules, 1, hf_wire_now(w));
+}
+
+bool hf_wire_spend(struct hf_wire *w)
+{
+    return charge(w) == 0;
+}
+
+static bool within_budget(struct hf_wire *w)
+{
+    hf_time wait = charge(w);
     if (wait > 0) {
         w->wake_ms = hf_heartbeat_ms(hf_wire_now(w) + wait) + 1;
         hf_wire_hold(w, HF_WIRE_HOLD_BUDGET);
@@ -379,7 +389,7 @@ static bool read_step(struct hf_wire *w, struct hf_slice rest, size_t *taken)
     struct hf_flow before = w->in;
     struct hf_flow_step step;
     *taken = 0;
-    switch (hf_flow_next(&w->in, w->rules, rest, &step)) {
+    switch (hf_flow_next(&w->in, hf_wire_rules(w), rest, &step)) {
     case HF_FLOW_DATA:
         if (step.empty && !within_budget(w)) {
             w->in = before;
@@ -480,20 +490,17 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
 static const struct hf_stream_handler handler = {
     .on_bytes = on_bytes, .on_writable = on_writable, .on_end = on_end};
 
-void hf_wire_open(struct hf_wire *w, struct hf_worker *worker, struct hf_stream *stream,
-                  const struct hf_wire_setup *setup)
+void hf_wire_open(struct hf_wire *w, struct hf_stream *stream, const struct hf_wire_ops *ops,
+                  bool is_client, bool tls)
 {
-    w->ops = setup->ops;
-    w->worker = worker;
-    w->rules = setup->rules;
-    w->beat_rules = setup->beat_rules;
-    w->send_timeout_ms = (uint32_t)(setup->send_timeout / 1000);
-    w->is_client = setup->is_client;
-    w->tls = setup->tls;
+    struct hf_worker *worker = w->worker;
+    w->ops = ops;
+    w->is_client = is_client;
+    w->tls = tls;
     w->stream = stream;
     w->state = HF_WIRE_OPEN;
     hf_rate_init(&w->budget);
-    hf_heartbeat_init(&w->beat, w->beat_rules, &worker->random, worker->loop->now);
+    hf_heartbeat_init(&w->beat, hf_wire_beat_rules(w), &worker->random, worker->loop->now);
     hf_timer_init(&w->timer, hf_wire_fire);
     hf_stream_handle(stream, &handler, w);
     hf_stream_pause(stream);

@@ -55,8 +55,7 @@ struct hf_wire_bytes; /* a growing run of bytes */
 struct hf_wire {
     const struct hf_wire_ops *ops;
     struct hf_worker *worker;
-    const struct hf_flow_rules *rules;
-    const struct hf_heartbeat_rules *beat_rules;
+    const struct hf_route *route;
     struct hf_stream *stream; /* NULL: gone */
     struct hf_flow in;
     struct hf_heartbeat beat;
@@ -65,7 +64,6 @@ struct hf_wire {
     struct hf_wire_bytes *out;  /* that the socket has not taken; NULL mostly */
     struct hf_timer timer;
     uint64_t bytes_in;
-    uint32_t send_timeout_ms;
     uint32_t wake_ms;  /* when HF_WIRE_HOLD_BUDGET ends */
     uint32_t stuck_ms; /* since when it takes nothing, while `out` waits */
     uint32_t left;     /* bytes of its input that were seen and not taken */
@@ -87,19 +85,10 @@ struct hf_wire {
     bool close_sent : 1; /* our Close has left */
 };
 
-struct hf_wire_setup {
-    const struct hf_wire_ops *ops;
-    const struct hf_flow_rules *rules;
-    const struct hf_heartbeat_rules *beat_rules;
-    hf_time send_timeout;
-    bool is_client;
-    bool tls;
-};
-
-/* Takes an open stream over; what it holds unread is offered on a later turn. The wire is zeroed.
- */
-void hf_wire_open(struct hf_wire *w, struct hf_worker *worker, struct hf_stream *stream,
-                  const struct hf_wire_setup *setup);
+/* Takes an open stream over; what it holds unread is offered on a later turn. Worker and route of
+ * the wire are set already, its other fields are zero. */
+void hf_wire_open(struct hf_wire *w, struct hf_stream *stream, const struct hf_wire_ops *ops,
+                  bool is_client, bool tls);
 static inline bool hf_wire_is_open(const struct hf_wire *w)
 {
     return w->state == HF_WIRE_OPEN;
@@ -115,6 +104,8 @@ size_t hf_wire_held(const struct hf_wire *w);
 /* Not read, or read again; what was not taken stays with io. */
 void hf_wire_hold(struct hf_wire *w, enum hf_wire_hold why);
 void hf_wire_unhold(struct hf_wire *w, enum hf_wire_hold why);
+/* Charges the safety budget of its control frames. False: it is used up. */
+bool hf_wire_spend(struct hf_wire *w);
 /* The payload of a frame that was lent, unmasked: as it lies there, or in the worker's scratch
  * memory, where it lives until the next call. ptr NULL: no memory. */
 struct hf_slice hf_wire_unmask(struct hf_wire *w, const struct hf_frame_head *head,
@@ -144,6 +135,14 @@ void hf_wire_pinged(struct hf_wire *w);
 void hf_wire_drop_stream(struct hf_wire *w, bool abort);
 /* While it closes: our Close has left, or the peer's has come. */
 void hf_wire_closing(struct hf_wire *w);
+static inline const struct hf_flow_rules *hf_wire_rules(const struct hf_wire *w)
+{
+    return w->is_client ? &w->route->session_client_rules : &w->route->session_backend_rules;
+}
+static inline const struct hf_heartbeat_rules *hf_wire_beat_rules(const struct hf_wire *w)
+{
+    return w->is_client ? &w->route->client_beat : &w->route->backend_beat;
+}
 static inline hf_time hf_wire_now(const struct hf_wire *w)
 {
     return w->worker->loop->now;

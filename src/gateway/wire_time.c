@@ -26,7 +26,7 @@ static int32_t until(const struct hf_wire *w, uint32_t when)
 /* At half its time a side that takes nothing is looked at, at the end it is judged. */
 static int32_t stuck_limit(const struct hf_wire *w)
 {
-    int32_t limit = (int32_t)w->send_timeout_ms;
+    int32_t limit = (int32_t)(w->route->config->send_timeout / 1000);
     return w->looked ? limit : limit / 2;
 }
 
@@ -41,7 +41,7 @@ void hf_wire_schedule(struct hf_wire *w)
     if (w->state != HF_WIRE_OPEN || w->failed) {
         return; /* the timer is set already */
     }
-    hf_time when = hf_heartbeat_deadline(&w->beat, w->beat_rules, now);
+    hf_time when = hf_heartbeat_deadline(&w->beat, hf_wire_beat_rules(w), now);
     if (w->hold != 0) {
         when = earlier(when, now + HELD_LOOK);
     }
@@ -50,8 +50,8 @@ void hf_wire_schedule(struct hf_wire *w)
         when = earlier(when, now + HF_MS(left < 0 ? 0 : left));
     }
     if (w->beat.waiting) {
-        when = earlier(when,
-                       now + w->beat_rules->interval * (100 - w->beat_rules->jitter_percent) / 100);
+        when = earlier(when, now + hf_wire_beat_rules(w)->interval *
+                                       (100 - hf_wire_beat_rules(w)->jitter_percent) / 100);
     }
     if (w->out != NULL) {
         int32_t left = until(w, w->stuck_ms) + stuck_limit(w);
@@ -163,7 +163,8 @@ static void tick_open(struct hf_wire *w)
     if (w->answered || tick_held(w) || tick_stuck(w)) {
         return;
     }
-    switch (hf_heartbeat_tick(&w->beat, w->beat_rules, &w->worker->random, hf_wire_now(w))) {
+    switch (
+        hf_heartbeat_tick(&w->beat, hf_wire_beat_rules(w), &w->worker->random, hf_wire_now(w))) {
     case HF_HEARTBEAT_PING:
         send_ping(w);
         break;
@@ -270,7 +271,7 @@ void hf_wire_abort(struct hf_wire *w)
 
 void hf_wire_fini(struct hf_wire *w)
 {
-    if (w->worker != NULL) {
+    if (w->ops != NULL) {
         hf_wire_drop_stream(w, w->state == HF_WIRE_CLOSING && w->out != NULL);
     }
 }

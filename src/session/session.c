@@ -47,26 +47,32 @@ void hf_token_hash(const uint8_t *secret, size_t len, uint8_t hash[HF_TOKEN_HASH
     memcpy(hash, digest, HF_TOKEN_HASH);
 }
 
-void hf_session_init(struct hf_session *s, uint64_t id, uint32_t epoch,
-                     const uint8_t key[HF_TOKEN_SECRET])
+void hf_session_init(struct hf_session *s, uint64_t id, uint32_t epoch)
 {
     memset(s, 0, sizeof(*s));
     s->id = id;
     s->epoch = epoch;
-    memcpy(s->key, key, sizeof(s->key));
     hf_journal_init(&s->journal, 0);
-    hf_journal_init(&s->queue, 0);
     hf_journal_seek(&s->journal, &s->sent, 0);
     s->untold_since = HF_NEVER;
-    s->deadline = HF_NEVER;
+    s->mark = HF_NEVER;
     s->stalled = HF_NEVER;
     s->state = HF_SESSION_OPENING;
+}
+
+static void free_queue(struct hf_session *s, const struct hf_allocator *alloc)
+{
+    if (s->queue != NULL) {
+        hf_journal_fini(s->queue, alloc);
+        hf_release(alloc, s->queue);
+        s->queue = NULL;
+    }
 }
 
 void hf_session_fini(struct hf_session *s, const struct hf_allocator *alloc)
 {
     hf_journal_drop(&s->journal, alloc, s->journal.end);
-    hf_journal_drop(&s->queue, alloc, s->queue.end);
+    free_queue(s, alloc);
     hf_release(alloc, s->close);
     s->close = NULL;
 }
@@ -100,12 +106,6 @@ static enum known find_token(const struct hf_session *s, const struct hf_token *
 bool hf_session_knows(const struct hf_session *s, const struct hf_token *token)
 {
     return find_token(s, token) != KNOWN_NOT;
-}
-
-bool hf_session_has_key(const struct hf_session *s, const struct hf_token *key)
-{
-    return key->id == s->id && hf_equal_secret(hf_slice(key->secret, sizeof(key->secret)),
-                                               hf_slice(s->key, sizeof(s->key)));
 }
 
 /* The oldest generation that is still good. */
@@ -188,9 +188,8 @@ uint64_t hf_session_attach(struct hf_session *s, const struct hf_allocator *allo
     hf_journal_drop(&s->journal, alloc, from);
     hf_journal_seek(&s->journal, &s->sent, from);
     s->cost_out = 0;
-    s->acked = 0;
-    s->told_at = now;
-    s->deadline = HF_NEVER;
+    s->acking = false;
+    s->mark = now;
     s->stalled = HF_NEVER;
     s->connected = true;
     s->heard = false;
@@ -220,7 +219,7 @@ void hf_session_detach(struct hf_session *s, hf_time wait, hf_time now)
 {
     HF_ASSERT(s->connected);
     s->connected = false;
-    s->deadline = now + wait;
+    s->mark = now + wait;
     s->stalled = HF_NEVER;
     if (s->state == HF_SESSION_ATTACHED) {
         become(s, HF_SESSION_PARKED);
@@ -285,10 +284,10 @@ const char *hf_session_acked(struct hf_session *s, const struct hf_allocator *al
     if (n > s->sent.number) {
         return "an ack beyond what was sent";
     }
-    if (n < s->acked) {
-        return "an ack that goes back";
+    if (n < s->journal.base) { /* a resume said more than this ack, or another ack did */
+        return s->acking ? "an ack that goes back" : NULL;
     }
-    s->acked = n;
+    s->acking = true;
     if (n > s->journal.base) {
         uint64_t before = s->journal.cost;
         hf_journal_drop(&s->journal, alloc, n);
@@ -331,17 +330,28 @@ static void counted(struct hf_session *s, uint64_t payload, hf_time now)
 
 void hf_session_passed(struct hf_session *s, uint64_t payload, hf_time now)
 {
-    HF_ASSERT(s->queue.base == s->queue.end);
-    hf_journal_init(&s->queue, s->queue.end + 1); /* an empty one owns nothing */
+    HF_ASSERT(s->written == s->counted);
+    s->counted++;
+    s->written++;
     counted(s, payload, now);
 }
 
 enum hf_status hf_session_queue(struct hf_session *s, const struct hf_allocator *alloc,
                                 uint8_t opcode, struct hf_slice payload, hf_time now)
 {
-    enum hf_status status = hf_journal_add(&s->queue, alloc, opcode, &payload, 1);
+    if (s->queue == NULL) {
+        s->queue = hf_alloc(alloc, sizeof(*s->queue));
+        if (s->queue == NULL) {
+            return HF_NO_MEMORY;
+        }
+        hf_journal_init(s->queue, s->written);
+    }
+    enum hf_status status = hf_journal_add(s->queue, alloc, opcode, &payload, 1);
     if (status == HF_OK) {
+        s->counted++;
         counted(s, payload.len, now);
+    } else if (s->written == s->counted) {
+        free_queue(s, alloc);
     }
     return status;
 }
@@ -349,16 +359,19 @@ enum hf_status hf_session_queue(struct hf_session *s, const struct hf_allocator 
 bool hf_session_waiting(const struct hf_session *s, struct hf_record *record)
 {
     struct hf_journal_cursor at;
-    if (s->queue.base == s->queue.end) {
+    if (s->queue == NULL) {
         return false;
     }
-    hf_journal_seek(&s->queue, &at, s->queue.base);
-    return hf_journal_next(&s->queue, &at, record);
+    hf_journal_seek(s->queue, &at, s->written);
+    return hf_journal_next(s->queue, &at, record);
 }
 
 void hf_session_written(struct hf_session *s, const struct hf_allocator *alloc)
 {
-    hf_journal_drop(&s->queue, alloc, s->queue.base + 1);
+    hf_journal_drop(s->queue, alloc, ++s->written);
+    if (s->written == s->counted) {
+        free_queue(s, alloc);
+    }
 }
 
 bool hf_session_owes_ack(const struct hf_session *s, const struct hf_session_rules *rules,
@@ -367,20 +380,20 @@ bool hf_session_owes_ack(const struct hf_session *s, const struct hf_session_rul
     if (!s->connected || s->state == HF_SESSION_OPENING) {
         return false;
     }
-    if (now - s->told_at >= rules->beat) {
+    if (now - s->mark >= rules->beat) {
         return true;
     }
     return s->taken > s->told &&
-           (s->cost_in - s->queue.cost - s->cost_told >= hf_session_ack_cost(rules) ||
+           (s->cost_in - hf_session_queue_cost(s) - s->cost_told >= hf_session_ack_cost(rules) ||
             (s->untold_since != HF_NEVER && now - s->untold_since >= HF_ACK_DELAY));
 }
 
 void hf_session_told(struct hf_session *s, hf_time now)
 {
     s->told = s->taken;
-    s->told_at = now;
-    s->cost_told = s->cost_in - s->queue.cost;
-    s->untold_since = s->told == s->queue.end ? HF_NEVER : now;
+    s->mark = now;
+    s->cost_told = s->cost_in - hf_session_queue_cost(s);
+    s->untold_since = s->told == s->counted ? HF_NEVER : now;
 }
 
 /* ---- time --------------------------------------------------------------------------------------
@@ -398,9 +411,9 @@ hf_time hf_session_deadline(const struct hf_session *s, const struct hf_session_
         return when;
     }
     if (!s->connected) {
-        return s->deadline;
+        return s->mark;
     }
-    when = s->told_at + rules->beat;
+    when = s->mark + rules->beat;
     if (s->taken > s->told && s->untold_since != HF_NEVER) {
         when = earlier(when, s->untold_since + HF_ACK_DELAY);
     }
@@ -416,7 +429,7 @@ enum hf_resume_verdict hf_session_verdict(const struct hf_session *s,
     if (s->state == HF_SESSION_ENDED || s->state == HF_SESSION_OPENING) {
         return HF_RESUME_OK;
     }
-    if (!s->connected && now >= s->deadline) {
+    if (!s->connected && now >= s->mark) {
         return HF_RESUME_EXPIRED;
     }
     if (s->connected && s->stalled != HF_NEVER && now - s->stalled >= rules->window) {
@@ -434,6 +447,6 @@ void hf_session_hello(const struct hf_session *s, const struct hf_session_rules 
     hello->message_max = rules->message_max;
     hello->beat = (uint64_t)(rules->beat / 1000);
     hello->ack = hf_session_ack_cost(rules);
-    hello->received = s->queue.end;
+    hello->received = s->counted;
     hello->sent = s->journal.end;
 }

@@ -7,8 +7,8 @@
  * acknowledged it; a record of the queue goes when it was written to the backend, and its message
  * is `taken` when the backend's socket has accepted all that was written.
  *
- * Invariants: journal.base <= sent.number <= journal.end while connected; taken <= queue.base;
- * told <= taken. */
+ * Invariants: journal.base <= sent.number <= journal.end while connected; told <= taken <=
+ * written <= counted. */
 #ifndef HF_SESSION_SESSION_H
 #define HF_SESSION_SESSION_H
 
@@ -78,23 +78,22 @@ struct hf_session {
     uint64_t id;
     uint64_t attempt; /* the highest that was seen */
     struct hf_journal journal;
-    struct hf_journal queue;
+    struct hf_journal *queue; /* of those between written and counted; owned; NULL: none waits */
+    uint64_t counted;         /* C */
+    uint64_t written;         /* to the backend, or answered at the edge */
     struct hf_journal_cursor sent; /* on the present connection; seeked by attach */
     uint64_t cost_out;             /* of the records that were sent on it and not acknowledged */
-    uint64_t acked;                /* by the present connection's last ack */
     uint64_t taken;
-    uint64_t told;      /* by the last ack on the present connection */
-    uint64_t cost_in;   /* of all messages that came */
-    uint64_t cost_told; /* of those up to told */
-    hf_time told_at;
+    uint64_t told;        /* by the last ack on the present connection */
+    uint64_t cost_in;     /* of all messages that came */
+    uint64_t cost_told;   /* of those up to told */
     hf_time untold_since; /* the first message that is not acknowledged came; HF_NEVER: none */
-    hf_time deadline;     /* while not connected: when the window ends */
+    hf_time mark;         /* connected: when the last ack was sent; else: when the window ends */
     hf_time stalled;      /* since when the journal is full without an ack; HF_NEVER: it is not */
     uint64_t suspect;     /* the message during which attachments were lost; 0: none */
     struct hf_session_close *close; /* owned; NULL: the backend has not closed */
     uint8_t accepted[HF_TOKEN_HASH];
     uint8_t offered[HF_TOKEN_HASH];
-    uint8_t key[HF_TOKEN_SECRET];
     uint32_t epoch;
     uint32_t accepted_generation; /* 0: none */
     uint32_t offered_generation;  /* 0: none */
@@ -102,12 +101,12 @@ struct hf_session {
     uint8_t strikes;
     bool connected; /* a connection is attached */
     bool heard;     /* a control message of the client came on the present connection */
-    bool met;       /* ... on any: nobody can join any more */
+    bool acking; /* an ack that counts came on it: from now on none may be below the journal's base
+                  */
+    bool met;    /* ... on any: nobody can join any more */
 };
 
-/* key: the secret half of HF-Key. */
-void hf_session_init(struct hf_session *s, uint64_t id, uint32_t epoch,
-                     const uint8_t key[HF_TOKEN_SECRET]);
+void hf_session_init(struct hf_session *s, uint64_t id, uint32_t epoch);
 void hf_session_fini(struct hf_session *s, const struct hf_allocator *alloc);
 
 /* ---- connections ------------------------------------------------------------------------------
@@ -121,7 +120,6 @@ enum hf_resume_verdict hf_session_check(const struct hf_session *s, const struct
                                         bool gaps);
 /* The token is one of the two that are known: nothing else is said of it. */
 bool hf_session_knows(const struct hf_session *s, const struct hf_token *token);
-bool hf_session_has_key(const struct hf_session *s, const struct hf_token *key);
 /* A connection is there from now on; the old one, if any, is not the session's any more. The first
  * of a session, or one that joined it: token NULL, received 0. Returns the number of messages that
  * are gone and that it will not get (0 unless `gaps` was given to check). */
@@ -181,7 +179,16 @@ void hf_session_written(struct hf_session *s, const struct hf_allocator *alloc);
 /* The backend's socket has accepted all that was written. */
 static inline void hf_session_taken(struct hf_session *s)
 {
-    s->taken = s->queue.base;
+    s->taken = s->written;
+}
+static inline uint64_t hf_session_queue_cost(const struct hf_session *s)
+{
+    return s->queue == NULL ? 0 : s->queue->cost;
+}
+/* Of memory that journal and queue own. */
+static inline uint64_t hf_session_bytes(const struct hf_session *s)
+{
+    return s->journal.bytes + (s->queue == NULL ? 0 : s->queue->bytes + sizeof(*s->queue));
 }
 /* An ack is due now; hf_session_told says that it was sent with n = taken. */
 bool hf_session_owes_ack(const struct hf_session *s, const struct hf_session_rules *rules,

@@ -39,7 +39,7 @@ static void save_journal(const struct hf_journal *j, struct hf_buffer *out)
 void hf_session_save(const struct hf_session *s, hf_time now, struct hf_buffer *out)
 {
     HF_ASSERT(s->state != HF_SESSION_OPENING && s->state != HF_SESSION_ENDED);
-    hf_time left = s->connected ? -1 : s->deadline > now ? s->deadline - now : 0;
+    hf_time left = s->connected ? -1 : s->mark > now ? s->mark - now : 0;
     hf_buffer_add_text(out, "HFS");
     put(out, VERSION, 1);
     put(out, s->id, 8);
@@ -55,7 +55,6 @@ void hf_session_save(const struct hf_session *s, hf_time now, struct hf_buffer *
     put(out, s->offered_generation, 4);
     hf_buffer_add(out, hf_slice(s->accepted, sizeof(s->accepted)));
     hf_buffer_add(out, hf_slice(s->offered, sizeof(s->offered)));
-    hf_buffer_add(out, hf_slice(s->key, sizeof(s->key)));
     put(out, s->close != NULL, 1);
     if (s->close != NULL) {
         put(out, s->close->code, 2);
@@ -63,7 +62,12 @@ void hf_session_save(const struct hf_session *s, hf_time now, struct hf_buffer *
         hf_buffer_add(out, hf_slice(s->close->reason, s->close->reason_len));
     }
     save_journal(&s->journal, out);
-    save_journal(&s->queue, out);
+    if (s->queue != NULL) {
+        save_journal(s->queue, out);
+    } else {
+        put(out, s->counted, 8);
+        put(out, 0, 4);
+    }
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -129,6 +133,25 @@ static enum hf_status load_journal(struct reader *r, struct hf_journal *j,
     return HF_OK;
 }
 
+static enum hf_status load_queue(struct reader *r, struct hf_session *s,
+                                 const struct hf_allocator *alloc)
+{
+    struct hf_journal queue;
+    enum hf_status status = load_journal(r, &queue, alloc, true);
+    s->written = queue.base;
+    s->counted = queue.end;
+    if (status == HF_OK && queue.end > queue.base) {
+        s->queue = hf_alloc(alloc, sizeof(*s->queue));
+        status = s->queue == NULL ? HF_NO_MEMORY : HF_OK;
+    }
+    if (s->queue != NULL) {
+        *s->queue = queue;
+    } else {
+        hf_journal_fini(&queue, alloc);
+    }
+    return status;
+}
+
 static enum hf_status load_close(struct reader *r, struct hf_session *s,
                                  const struct hf_allocator *alloc)
 {
@@ -171,30 +194,28 @@ static void load_fields(struct reader *r, struct hf_session *s,
     s->offered_generation = (uint32_t)get(r, 4);
     get_bytes(r, s->accepted, sizeof(s->accepted));
     get_bytes(r, s->offered, sizeof(s->offered));
-    get_bytes(r, s->key, sizeof(s->key));
     if (met > 1 || s->strikes >= HF_POISON_STRIKES || left < -1 || left > HF_SECONDS(86400 * 366) ||
         s->accepted_generation > s->offered_generation || s->offered_generation == UINT32_MAX) {
         r->bad = true;
         left = 0;
     }
     s->met = met != 0;
-    s->deadline = now + (left < 0 ? rules->window : left);
+    s->mark = now + (left < 0 ? rules->window : left);
 }
 
 /* What the fields say of each other. */
 static bool fits(const struct hf_session *s, uint64_t sent)
 {
-    return sent >= s->journal.base && sent <= s->journal.end && s->taken <= s->queue.base;
+    return sent >= s->journal.base && sent <= s->journal.end && s->taken <= s->written;
 }
 
 enum hf_status hf_session_load(struct hf_session *s, const struct hf_allocator *alloc,
                                const struct hf_session_rules *rules, struct hf_slice saved,
                                hf_time now)
 {
-    static const uint8_t no_key[HF_TOKEN_SECRET];
     struct reader r = {saved, false};
     uint64_t sent = 0;
-    hf_session_init(s, 0, 0, no_key);
+    hf_session_init(s, 0, 0);
     if (!hf_slice_eq(take(&r, 3), HF_LITERAL("HFS")) || get(&r, 1) != VERSION) {
         return HF_INVALID;
     }
@@ -204,7 +225,7 @@ enum hf_status hf_session_load(struct hf_session *s, const struct hf_allocator *
         status = load_journal(&r, &s->journal, alloc, false);
     }
     if (status == HF_OK) {
-        status = load_journal(&r, &s->queue, alloc, true);
+        status = load_queue(&r, s, alloc);
     }
     if (status == HF_OK && (r.bad || r.rest.len > 0 || !fits(s, sent))) {
         status = HF_INVALID;
@@ -214,7 +235,7 @@ enum hf_status hf_session_load(struct hf_session *s, const struct hf_allocator *
         return status;
     }
     hf_journal_seek(&s->journal, &s->sent, sent);
-    s->cost_in = s->queue.cost;
+    s->cost_in = hf_session_queue_cost(s);
     s->state = s->close != NULL ? HF_SESSION_CLOSING : HF_SESSION_PARKED;
     return HF_OK;
 }

@@ -221,9 +221,9 @@ bool gate_counts(const struct scene *s, const struct life *life, struct gate_cou
     if (k == NULL) {
         return false;
     }
-    *counts = (struct gate_counts){.received = k->session.queue.end,
+    *counts = (struct gate_counts){.received = k->session.counted,
                                    .sent = k->session.journal.end,
-                                   .written = k->session.queue.base};
+                                   .written = k->session.written};
     return true;
 }
 
@@ -243,10 +243,11 @@ static bool is_of(const char *target, const struct asker *asker)
 static bool is_asking(void *context, struct hf_keep *k)
 {
     char target[300];
-    if (k->dial == NULL && !hf_keep_hold_is_away(k)) {
+    bool dials = k->birth != NULL && k->birth->dial != NULL;
+    if (!dials && !hf_keep_hold_is_away(k)) {
         return false;
     }
-    const struct hf_petition *p = k->dial != NULL ? k->petition : hf_keep_hold_petition(k);
+    const struct hf_petition *p = dials ? k->birth->petition : hf_keep_hold_petition(k);
     if (p == NULL) {
         return false;
     }
@@ -283,7 +284,7 @@ static bool take_census(void *context, struct hf_keep *k)
         c->state == NULL ||
         strcmp(hf_session_state_text((enum hf_session_state)k->session.state), c->state) == 0;
     c->with_client += k->client != NULL;
-    c->held += k->session.journal.bytes + k->session.queue.bytes;
+    c->held += hf_session_bytes(&k->session);
     c->parked += k->session.state == HF_SESSION_PARKED;
     return false;
 }
@@ -353,10 +354,10 @@ static bool check_keep(void *context, struct hf_keep *k)
         scene_break(s, "session %llu dropped message %llu, and its application got %u", id,
                     (unsigned long long)x->journal.base, life->got);
     }
-    if (x->taken > x->queue.base || x->told > x->taken || x->queue.base > x->queue.end) {
+    if (x->taken > x->written || x->told > x->taken || x->written > x->counted) {
         scene_break(s, "session %llu counts wrongly", id);
     }
-    if (x->queue.end > x->told + 1 && out > rules->buffer + HF_RECORD_COST) {
+    if (x->counted > x->told + 1 && out > rules->buffer + HF_RECORD_COST) {
         scene_break(s, "session %llu holds %llu bytes of its client, and gave credit for %u", id,
                     (unsigned long long)out, rules->buffer);
     }
@@ -367,7 +368,7 @@ static bool check_keep(void *context, struct hf_keep *k)
                     (unsigned long long)x->journal.cost, (unsigned long long)most);
     }
     if (!x->connected && x->state != HF_SESSION_OPENING &&
-        x->deadline + HF_SECONDS(3) < sim_now(s->sim) && s->frozen_until < sim_now(s->sim)) {
+        x->mark + HF_SECONDS(3) < sim_now(s->sim) && s->frozen_until < sim_now(s->sim)) {
         scene_break(s, "session %llu is parked beyond its window", id);
     }
     return false;

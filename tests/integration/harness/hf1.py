@@ -48,6 +48,7 @@ class Message:
 
 class Connection(Client):
     """One connection of a session."""
+    live = None  # what `live` said, once it has come
 
     def ask_hf1(self, path="/", offers=(), headers=(), **how):
         offered = ", ".join(["hf1", *offers])
@@ -83,7 +84,10 @@ class Connection(Client):
             if opcode == TEXT and payload[:1] == b"\x01":
                 if payload[1:2] == b"\x01":
                     return Message(TEXT, payload[1:])
-                return Control(*read_control(payload[1:]))
+                control = Control(*read_control(payload[1:]))
+                if control.verb == "live":
+                    self.live = control.sent
+                return control
             return Message(opcode, payload)
 
     def expect(self, verb, timeout=PATIENCE):
