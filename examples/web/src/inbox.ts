@@ -99,11 +99,13 @@ async function main(): Promise<void> {
     socket.send(JSON.stringify({ type: 'say', text: field.value.trim() })); // connected or not: it is kept until it can go
     field.value = '';
   });
-  setInterval(() => {
+  const beat = () => {
     if (link.away) return; // a heartbeat that was kept would measure the cut
     pinged = performance.now();
     socket.send(JSON.stringify({ type: 'ping' }));
-  }, HEARTBEAT_MS);
+  };
+  socket.addEventListener('open', beat);
+  setInterval(beat, HEARTBEAT_MS);
   show();
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a page shows its connection: the state in words, a strip of the last minute, counts, and the button that cuts it.
+// How a page shows its connection: the state in words, a strip of the last half minute, counts, and the button that cuts it.
 
 export type State = 'connecting' | 'connected' | 'reconnecting' | 'resumed' | 'lost' | 'closed';
 
-const SECONDS = 60; // what the strip shows
+const SECONDS = 30; // what the strip shows
 
-/** One minute of a connection as a strip: away in amber, lost in red, a tick for each message. */
+/** The last half minute of a connection as a strip: away in amber, lost in red, a tick for each message. */
 export class Strip {
   readonly canvas = document.createElement('canvas');
   #spans: { from: number; state: State }[] = [];
@@ -14,7 +14,7 @@ export class Strip {
   constructor() {
     this.canvas.className = 'strip';
     this.canvas.setAttribute('role', 'img');
-    this.canvas.setAttribute('aria-label', 'The last minute of the connection');
+    this.canvas.setAttribute('aria-label', 'The last half minute of the connection');
     const draw = () => { this.#draw(); setTimeout(() => requestAnimationFrame(draw), 60); };
     requestAnimationFrame(draw);
   }
@@ -202,7 +202,7 @@ export class Panel {
       word.append(dot, name);
       legend.append(word);
     }
-    this.button.className = 'button cut';
+    this.button.className = 'button cut small';
     this.button.type = 'button';
     this.button.textContent = 'Cut my connection';
     place.append(title, this.#words, this.strip.canvas, legend, this.facts.list, this.button);
