@@ -44,8 +44,8 @@ export async function freePort() {
 }
 
 /** An ordinary WebSocket server: each connection is sent s1, s2, … and what came is kept. */
-export async function backend({ everyMs = 40 } = {}) {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+export async function backend({ everyMs = 40, port = 0 } = {}) {
+  const server = new WebSocketServer({ host: '127.0.0.1', port });
   await new Promise((resolve) => server.on('listening', resolve));
   const connections = [];
   server.on('connection', (socket, request) => {

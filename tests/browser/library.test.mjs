@@ -3,7 +3,7 @@
 // connection or the page, numbered messages arrive once and in order both ways, and the backend sees one connection.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { accepts, devtools, gateway, until } from './harness.mjs';
+import { accepts, backend, devtools, gateway, until } from './harness.mjs';
 import { address, chromium, folder, ofPage, opened, scene, site, stage } from './scene.mjs';
 
 test('ten cuts, each a reset: neither the page nor the backend notices', async () => {
@@ -178,4 +178,25 @@ test('the gateway is gone for a moment and comes back without its sessions: the 
   await it.saw('open', 2);
   assert.deepEqual((await it.events()).filter((type) => type === 'open' || type === 'close' || type === 'reconnected'), ['open', 'close', 'open']);
   await until(() => back.connections.length === 2, 'a second connection to the backend');
+});
+
+test('a backend that is killed and started again under hold: the page sees no close, only what may not have been processed', async () => {
+  const { back, box } = await stage(['--on-backend-loss', 'hold']);
+  const it = await opened(box);
+  await it.more(3);
+  await it.evaluate('run.stop()');
+  const { port } = back;
+  back.stop();
+  const other = await backend({ port });
+  scene.push(other.stop);
+  await it.saw('rebound');
+  await it.more(3);
+  await it.evaluate(`run.socket.send('to the new one')`);
+  assert.deepEqual((await it.events()).filter((type) => type !== 'rebound'), ['open']);
+  const { from, to } = await it.evaluate(`run.events.find((event) => event.type === 'rebound')`);
+  const had = back.connections[0].received.length, sent = await it.evaluate('run.sent');
+  assert.ok(from <= had && had <= to && to <= sent, `${from} to ${to}; the old one had ${had} of ${sent}`);
+  const rest = Array.from({ length: sent - to }, (_, i) => `c${to + i + 1}`);
+  await until(() => other.connections[0].received.length > rest.length, 'the rest at the new one');
+  assert.deepEqual(other.connections[0].received, [...rest, 'to the new one'], 'what the old one may have had is not sent again');
 });

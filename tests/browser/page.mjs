@@ -5,8 +5,8 @@ import { WebSocket } from './dist/index.js';
 const query = new URLSearchParams(location.search);
 const run = (window.run = { lifecycle: [], received: [], sent: 0, events: [], options: JSON.parse(query.get('options') || '{}') });
 const socket = (run.socket = new WebSocket(query.get('url'), [], run.options));
-for (const type of ['open', 'close', 'error', 'reconnecting', 'reconnected']) {
-  socket.addEventListener(type, (event) => run.events.push({ type, code: event.code, recovered: event.recovered, cause: event.cause,
+for (const type of ['open', 'close', 'error', 'reconnecting', 'reconnected', 'rebound']) {
+  socket.addEventListener(type, (event) => run.events.push({ type, code: event.code, recovered: event.recovered, cause: event.cause, from: event.from, to: event.to,
     unacknowledged: event.unacknowledged && event.unacknowledged.length, at: Date.now() }));
 }
 socket.addEventListener('message', (event) => run.received.push(event.data));

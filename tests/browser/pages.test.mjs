@@ -89,3 +89,29 @@ test('the inbox on Daphne: what is written while the connection is away arrives,
   assert.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'nothing sticks out of a phone');
   assert.deepEqual(page.complaints, []);
 });
+
+test('the demo\'s first page: the same cuts close the plain side and lose its messages, and the held side sees nothing', async () => {
+  const port = await freePort();
+  const program = process.env.HOLDFAST_BIN || path.join(ROOT, 'build/holdfast');
+  const demo = start([program, 'demo', `--web=127.0.0.1:${port}`], folder, 'demo');
+  scene.push(demo.stop);
+  await until(() => accepts(port), () => demo.log());
+  const page = await chromium.newPage();
+  scene.push(() => page.close());
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  await page.goto(`http://127.0.0.1:${port}/`);
+  const side = (name) => page.evaluate((name) => Object.fromEntries([...document.querySelectorAll(`#${name} .facts div`)].map((row) => [row.firstChild.textContent, row.lastChild.textContent])), name);
+  await until(async () => Number((await side('held')).received) >= 2 && Number((await side('plain')).received) >= 2, 'messages on both sides');
+  for (let i = 1; i <= 3; i++) {
+    await page.getByRole('button', { name: 'Cut both connections' }).click();
+    await until(async () => Number((await side('held')).cuts) >= i && Number((await side('plain')).cuts) >= i, 'the cut on both sides');
+    await page.locator('#plain .state[data-state=connected]').waitFor();
+    await page.locator('#held .state:is([data-state=resumed], [data-state=connected])').waitFor();
+  }
+  await until(async () => Number((await side('plain')).lost) > 0, 'the plain side to lose a message');
+  const held = await side('held'), plain = await side('plain');
+  assert.deepEqual([held['closes seen'], held.lost, held.doubled, held['in order']], ['0', '0', '0', 'yes']);
+  assert.ok(Number(plain['closes seen']) >= 3);
+  assert.deepEqual(complaints, []);
+});
