@@ -577,7 +577,7 @@ story('a goaway with an address is followed there, but never from wss to ws', as
 
 story('the debug log names no secret', async (stage) => {
   const words = [];
-  const ws = stage.make('wss://gateway.test/ws', [], { token: 'SECRET-JWT', debug: true, debugLogger: (...some) => words.push(...some) });
+  const ws = stage.make('wss://gateway.test/ws?own=SECRET-QUERY', [], { token: 'SECRET-JWT', debug: true, debugLogger: (...some) => words.push(...some) });
   await stage.settle();
   await stage.greet({ token: 'SECRET-TOKEN', key: 'SECRET-KEY' });
   ws.send('SECRET-MESSAGE');
