@@ -315,6 +315,9 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     hf_keep_hold_attached(k);
     k->replay_until = resumed ? k->session.journal.end : HF_NO_COUNT;
     hf_keep_pump_client(k);
+    if (k->backend.worker->draining) {
+        hf_keep_drain(k);
+    }
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------

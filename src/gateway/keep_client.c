@@ -52,9 +52,6 @@ uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct
     if (k->session.state != HF_SESSION_OPENING) {
         hf_keep_check_room(k);
     }
-    if (k->backend.worker->draining) {
-        hf_keep_drain(k);
-    }
     return missing;
 }
 
@@ -139,7 +136,8 @@ void hf_keep_finish_bye(struct hf_keep *k, bool now)
     struct hf_keep_bye bye = *k->bye;
     struct hf_slice reason = {bye.reason, bye.reason_len};
     uint16_t code = bye.code == 0 ? HF_CLOSE_NO_CODE : bye.code;
-    bool all = s->taken == s->counted; /* what the client's code says, section 8 */
+    /* What the client's code says, section 8. A backend that has closed takes nothing more. */
+    bool all = s->taken == s->counted && s->state != HF_SESSION_CLOSING;
     if (k->client != NULL && s->told != s->counted && s->state != HF_SESSION_OPENING) {
         hf_keep_say_ack(k);
     }
@@ -189,7 +187,8 @@ static void end_closing(struct hf_keep *k)
 bool hf_keep_closed(struct hf_attachment *a, uint16_t code, struct hf_slice reason)
 {
     struct hf_keep *k = a->keep;
-    if (k->close_sent) {
+    /* Not one that crossed ours: a library that gave the connection up meanwhile has not got it. */
+    if (k->close_sent && (code == k->session.close->code || !parks(code))) {
         detach(a);
         end_closing(k);
         return true;

@@ -208,13 +208,17 @@ bool hf_keep_hold_waits(const struct hf_keep *k)
 static void come_back(struct hf_keep *k, struct hf_stream *stream)
 {
     struct hf_keep_hold *h = k->hold;
-    h->from = h->proven;
+    /* What the client may not have heard of the last time is told with it. */
+    if (h->attempt == 0 || (!h->untold && k->session.journal.base > h->at)) {
+        h->from = h->proven;
+    }
     h->to = k->session.written;
     h->proven = h->to; /* of the new one nothing is missing yet */
     h->at = k->session.journal.end;
     h->attempt++;
     h->untold = true;
     hf_keep_backend_open(k, stream);
+    hf_keep_forget_full(k); /* the new connection is read: whether it may be is decided below */
     send_prologue(k);
     hf_keep_hold_tell(k);
     hf_keep_pump_backend(k);

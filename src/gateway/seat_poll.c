@@ -34,7 +34,6 @@ struct poll {
     struct hf_buffer room;
     bool hello;
     bool refused;
-    bool met;      /* a poll with the key has come */
     bool rebound;  /* the answered part has one, and no message behind it */
     bool over;     /* the session has called `end` */
     bool backends; /* ... with the backend's Close, which is not acknowledged yet */
@@ -304,12 +303,11 @@ static void finish_close(struct poll *p)
 static bool acknowledge(struct poll *p, uint64_t received)
 {
     char text[48];
-    if (p->seat.attachment.keep == NULL || (received <= p->acked && p->met)) {
+    if (p->seat.attachment.keep == NULL || received <= p->acked) {
         return true;
     }
-    p->met = true; /* the first says that hello has come, whatever its number */
-    p->acked = received > p->acked ? received : p->acked;
-    int len = snprintf(text, sizeof(text), "ack n=%llu", (unsigned long long)p->acked);
+    p->acked = received;
+    int len = snprintf(text, sizeof(text), "ack n=%llu", (unsigned long long)received);
     return hf_keep_control(&p->seat.attachment, hf_slice(text, (size_t)len));
 }
 
