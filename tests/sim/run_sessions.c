@@ -12,7 +12,7 @@ struct script {
     struct hf_random random; /* apart from the scene's: what is done does not depend on what is */
     char yaml[2048];
     size_t workers;
-    bool tokens, poor, impatient, holds, quiet_backend;
+    bool tokens, poor, impatient, holds, warms_up;
     unsigned weights[12]; /* by enum doing */
     unsigned apps_max, deeds;
     hf_time gap; /* mean time between two deeds */
@@ -107,7 +107,7 @@ static void write_config(struct script *x)
         add(x, "hold: {time: %us, backoff_max: %ums}\n", (unsigned)between(x, 2, 60),
             (unsigned)between(x, 100, 2000));
     }
-    x->tokens = one_in(x, 4);
+    x->tokens = one_in(x, 4) || x->warms_up;
     if (x->tokens) {
         add(x, "auth: jwt\njwt: {keys: [{alg: HS256, env: " SCENE_SECRET "}], leeway: 0}\n");
     }
@@ -466,7 +466,7 @@ static void take_counts(const struct scene *s)
 
 static struct seed_result run_seed(uint64_t seed, bool trace)
 {
-    struct script x = {.holds = true};
+    struct script x = {.holds = true, .warms_up = seed == 0};
     struct seed_result result = {.passed = false};
     hf_random_init(&x.random, seed ^ 0x5e5510);
     draw_weights(&x);

@@ -394,13 +394,15 @@ static void say_goodbyes(struct scene *s)
 static bool is_over(void *context)
 {
     struct scene *s = context;
+    bool over = true;
     for (struct hf_list *n = s->apps.next; n != &s->apps; n = n->next) {
-        const struct app *a = HF_CONTAINER(n, struct app, node);
+        struct app *a = HF_CONTAINER(n, struct app, node);
         if (a->client != NULL && !a->closed) {
-            return false;
+            over = false;
+            app_close(a, 4000 + (int)a->id, "the end"); /* it may have slept until now */
         }
     }
-    return gate_is_idle(s);
+    return over && gate_is_idle(s);
 }
 
 bool scene_finish(struct scene *s)
@@ -415,6 +417,7 @@ bool scene_finish(struct scene *s)
     if (s->broken[0] == '\0') {
         say_goodbyes(s);
     }
+    (void)scene_run(s, HF_SECONDS(3)); /* what is under way arrives */
     if (!scene_until(s, is_over, s, 2 * s->window + HF_SECONDS(200))) {
         scene_break(s, "the gateway does not come to rest: %zu sessions", gate_sessions(s, NULL));
     }

@@ -76,6 +76,7 @@ struct app {
     struct notes sent;
     struct hf_list lives;
     unsigned attempts;
+    hf_time attempted; /* the last one began */
     bool connected;
     hf_time asleep; /* its machine sleeps until then */
     bool offline;   /* its network is gone */

@@ -89,7 +89,7 @@ static void take_open(struct app *a, const struct holdfast_event *e)
     life->served = b;
     life->boot = b->boot;
     life->session = session;
-    life->last_attached = now_of(a);
+    life->last_attached = a->attempted;
     scene_say(s, "app %u opens session %u", a->id, life->number);
     served_bind(b, life);
 }
@@ -222,6 +222,9 @@ static void take_rebound(struct app *a, const struct holdfast_event *e)
 
 static bool backend_failed(const struct life *life)
 {
+    if (life->served == NULL) {
+        return true; /* nobody was told of it */
+    }
     for (const struct served *b = life->served; b != NULL; b = b->next) {
         if (b->cut || b->dark || b->close_sent != 0 || b->paused != 0 || b->ended) {
             return true;
@@ -509,6 +512,7 @@ static void on_ask_url(void *context, struct holdfast_answer *answer)
     struct app *a = context;
     char url[80];
     (void)snprintf(url, sizeof(url), "ws://10.0.0.1/ws/?c=%u&a=%u", a->id, ++a->attempts);
+    a->attempted = now_of(a);
     scene_say(a->scene, "app %u makes attempt %u", a->id, a->attempts);
     holdfast_answer_set(answer, url);
     raise_ghost(a);
@@ -742,8 +746,8 @@ bool app_is_settled(const struct app *a)
     }
     const struct served *b = last_of(life);
     const struct hf_client *c = &a->client->session;
-    return served_reached(b) == life_count(life) && b->delivered == b->sent.count &&
-           c->journal.base == c->journal.end && served_is_open(b);
+    return (served_reached(b) == life_count(life) || life->uncertain_to == life_count(life)) &&
+           b->delivered == b->sent.count && c->journal.base == c->journal.end && served_is_open(b);
 }
 
 /* The credit of the library: docs/protocol.md section 5. */

@@ -228,7 +228,9 @@ bool gate_counts(const struct scene *s, const struct life *life, struct gate_cou
 }
 
 struct asker {
+    const struct scene *scene;
     unsigned app, attempt; /* attempt 0: any but a stranger's */
+    unsigned from;         /* the attempt that asks */
 };
 
 static bool is_of(const char *target, const struct asker *asker)
@@ -253,23 +255,6 @@ static bool is_asking(void *context, struct hf_keep *k)
     }
     (void)snprintf(target, sizeof(target), "%.*s", HF_SLICE_ARG(p->head->target));
     return is_of(target, context);
-}
-
-/* A dial that runs was asked for by what came before the newest resume. */
-static bool is_away(void *context, struct hf_keep *k)
-{
-    return hf_keep_hold_is_away(k) && is_of(hf_identity_target(k->identity), context);
-}
-
-uint64_t gate_asks(const struct scene *s, const struct app *a, unsigned attempt)
-{
-    struct asker asker = {a->id, attempt};
-    const struct hf_keep *k = find(s, is_asking, &asker);
-    if (k == NULL) {
-        asker.attempt = 0;
-        k = find(s, is_away, &asker);
-    }
-    return k == NULL ? 0 : k->session.id;
 }
 
 struct census {
@@ -336,6 +321,39 @@ static struct life *life_of(const struct scene *s, const struct hf_keep *k)
         }
     }
     return NULL;
+}
+
+/* A dial that runs may have been asked for by what came before the newest resume. */
+static bool is_away(void *context, struct hf_keep *k)
+{
+    const struct asker *asker = context;
+    if (!hf_keep_hold_is_away(k) || !is_of(hf_identity_target(k->identity), asker)) {
+        return false;
+    }
+    struct life *life = life_of(asker->scene, k);
+    if (asker->from == 0) {
+        return true;
+    }
+    const struct app *a = life == NULL ? NULL : life->app;
+    bool newest = a != NULL && life->node.next == &a->lives;
+    unsigned end = a == NULL || newest ? UINT32_MAX
+                                       : HF_CONTAINER(life->node.next, struct life, node)->attempt;
+    return a != NULL && asker->from >= life->attempt && (end == 0 || asker->from < end);
+}
+
+uint64_t gate_asks(const struct scene *s, const struct app *a, unsigned attempt)
+{
+    struct asker asker = {s, a->id, attempt, attempt};
+    const struct hf_keep *k = find(s, is_asking, &asker);
+    asker.attempt = 0;
+    if (k == NULL) {
+        k = find(s, is_away, &asker);
+    }
+    if (k == NULL) {
+        asker.from = 0;
+        k = find(s, is_away, &asker);
+    }
+    return k == NULL ? 0 : k->session.id;
 }
 
 static bool check_keep(void *context, struct hf_keep *k)

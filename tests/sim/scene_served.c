@@ -249,6 +249,7 @@ static void join_chain(struct served *b)
             return;
         }
         b->before = other;
+        b->attempt = other->attempt; /* a stranger's credentials may be the newest */
     }
     b->first = b->before == NULL ? 1 : 0;
 }
@@ -343,6 +344,7 @@ static void fire(struct hf_timer *timer, hf_time now)
 {
     struct served *b = HF_CONTAINER(timer, struct served, timer);
     if (b->endpoint != NULL) {
+        b->cut = true;   /* what it had not read it never will */
         close_stream(b); /* a Close that nobody answered */
     } else {
         answer(b);
