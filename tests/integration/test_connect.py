@@ -325,6 +325,24 @@ def test_a_certificate_is_verified_and_its_name_too(authority, backend, run_fold
     assert (careless.returncode, careless.stdout) == (0, "hi\n")
 
 
+def test_a_session_over_tls_is_resumed_as_any_other(authority, echo, gateway, connect, scene, tmp_path):
+    cert, key = authority.leaf("127.0.0.1")
+    port = free_port()
+    gateway(echo.url, config={"listen": [{"address": f"127.0.0.1:{port}", "tls": [{"cert": str(cert), "key": str(key)}]}]})
+    box = Box(tmp_path, port, "--max-age", "0")
+    scene.callback(box.stop)
+    c = connect("--cacert", authority.cert, f"wss://127.0.0.1:{box.port}/")
+    assert c.next("open")["gateway"] is True
+    for n in range(3):
+        c.say(f"before {n}")
+        assert c.message() == f"before {n}"
+        box.ask("cut")
+        c.say(f"during {n}")
+        assert c.next("resumed")["away_ms"] < 5000
+        assert c.message() == f"during {n}"
+    assert c.finish()[0] == 0
+
+
 def test_a_file_of_certificates_that_is_not_there_is_told():
     done = run("--cacert", "/no/such/file", "wss://127.0.0.1:1/")
     assert done.returncode == 3 and "/no/such/file" in done.stderr
