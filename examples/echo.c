@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The smallest program over libholdfast: sends what it is given and prints what comes, on a thread of
- * the library's own.
+/* The smallest program over libholdfast: sends what it is given and prints what comes, on a thread
+ * of the library's own.
  *
  *     cc echo.c $(pkg-config --cflags --libs holdfast) -o echo
  *     ./echo ws://127.0.0.1:8080/ hello */

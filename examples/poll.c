@@ -25,18 +25,28 @@ static void on_event(void *context, struct holdfast_client *client,
     closed = closed || event->kind == HOLDFAST_EVENT_CLOSE;
 }
 
-/* Sends a line; at the end of input, closes. */
-static void take_input(struct holdfast_client *client)
+/* Sends each line that came; at the end of input, closes. False then. */
+static bool take_input(struct holdfast_client *client)
 {
-    char line[4096];
-    const ssize_t n = read(STDIN_FILENO, line, sizeof(line));
+    static char line[4096];
+    static size_t used;
+    const ssize_t n = read(STDIN_FILENO, line + used, sizeof(line) - used);
     if (n <= 0) {
         (void)holdfast_client_close(client, 1000, "");
-    } else if (holdfast_client_send(client, HOLDFAST_TEXT, line,
-                                    strcspn(line, "\n") < (size_t)n ? strcspn(line, "\n")
-                                                                    : (size_t)n) == HOLDFAST_FULL) {
-        fputs("the queue is full: not sent\n", stderr);
+        return false;
     }
+    used += (size_t)n;
+    char *end;
+    while ((end = memchr(line, '\n', used)) != NULL || used == sizeof(line)) {
+        const size_t size = end != NULL ? (size_t)(end - line) : used;
+        const size_t taken = end != NULL ? size + 1 : size;
+        if (holdfast_client_send(client, HOLDFAST_TEXT, line, size) == HOLDFAST_FULL) {
+            fputs("the queue is full: a line was not sent\n", stderr);
+        }
+        used -= taken;
+        memmove(line, line + taken, used);
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -60,8 +70,7 @@ int main(int argc, char **argv)
         (void)poll(fds, 2, holdfast_loop_timeout(loop));
         holdfast_loop_process(loop);
         if (fds[1].revents != 0 && !closed) {
-            take_input(client);
-            input = holdfast_client_state(client) != HOLDFAST_CLOSING && (fds[1].revents & POLLHUP) == 0;
+            input = take_input(client);
         }
     }
     holdfast_client_free(client);
