@@ -435,6 +435,7 @@ static void deed(struct script *s)
 static struct counts {
     uint64_t endings[HF_CAUSE_COUNT];
     uint64_t farewells, deliveries, messages;
+    uint64_t holds, replaced;
 } all;
 
 static void take_counts(const struct world *w)
@@ -443,6 +444,8 @@ static void take_counts(const struct world *w)
         all.endings[i] += w->endings[i];
     }
     all.farewells += w->farewells;
+    all.holds += w->holds;
+    all.replaced += w->replaced;
     all.deliveries += w->deliveries;
     for (struct hf_list *n = w->peers.next; n != &w->peers; n = n->next) {
         all.messages += HF_CONTAINER(n, struct peer, node)->got;
@@ -489,9 +492,12 @@ static struct seed_result run_seed(uint64_t seed, bool trace)
 
 static void say_counts(void)
 {
-    printf("messages %llu, complete deliveries %llu, Closes demanded %llu; endings:",
-           (unsigned long long)all.messages, (unsigned long long)all.deliveries,
-           (unsigned long long)all.farewells);
+    printf(
+        "messages %llu, complete deliveries %llu, Closes demanded %llu, holds %llu, of which %llu "
+        "ended well; endings:",
+        (unsigned long long)all.messages, (unsigned long long)all.deliveries,
+        (unsigned long long)all.farewells, (unsigned long long)all.holds,
+        (unsigned long long)all.replaced);
     for (unsigned i = 1; i < HF_CAUSE_COUNT; i++) {
         if (all.endings[i] > 0) {
             printf(" %s %llu", hf_cause_id((enum hf_cause)i), (unsigned long long)all.endings[i]);
@@ -505,6 +511,7 @@ static const char *missing(void)
     return all.messages == 0     ? "a message"
            : all.deliveries == 0 ? "a complete delivery"
            : all.farewells == 0  ? "a Close that could be demanded"
+           : all.replaced == 0   ? "a lost backend that another followed"
                                  : NULL;
 }
 

@@ -361,11 +361,13 @@ static void watch_hold(struct world *w, struct session *s)
     bool away = r != NULL && r->backend.stream == NULL;
     if (away && !s->away) {
         s->losses++;
+        w->holds++;
         s->may |= BIT(HF_CAUSE_HOLD_EXPIRED) | BIT(HF_CAUSE_BACKEND_GONE);
         s->given = (uint32_t)r->client.messages + (r->client.in.opcode != 0 ? 1 : 0);
         s->backend->disturbed = true;
         world_say(w, "client %u is held", s->id);
     } else if (!away && s->away && r != NULL) {
+        w->replaced++;
         world_say(w, "client %u has a backend again", s->id);
     }
     s->away = away;

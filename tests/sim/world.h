@@ -160,8 +160,10 @@ struct world {
     uint64_t always;    /* causes that anything may have now, such as a drain */
     struct hf_buffer trace;
     uint64_t endings[HF_CAUSE_COUNT]; /* of sessions, at the end */
-    uint64_t farewells, deliveries;   /* Closes and completenesses that could be demanded */
-    char broken[400];                 /* "": all holds */
+    uint64_t holds, replaced; /* losses of backends that clients were held over, and those that
+                                 ended well */
+    uint64_t farewells, deliveries; /* Closes and completenesses that could be demanded */
+    char broken[400];               /* "": all holds */
 };
 
 /* NULL with a text on standard error when the configuration is wrong. */
