@@ -239,6 +239,25 @@ def test_a_backend_that_is_not_there_is_a_502_with_retry_after(gateway):
         assert answer.status == 502 and answer.get("retry-after") == "1" and answer.get("hf-reason") == "unavailable", answer
 
 
+def test_a_backend_that_comes_back_is_told_by_an_event_in_its_place(gateway, backend):
+    b = backend()
+    g = gateway(b.url, config={"on_backend_loss": "hold"})
+    s = Held(g, b)
+    e = s.sse()
+    s.served.send_text("1")
+    assert s.post("a", seq=1).status == 200
+    s.expect("a")
+    s.served.reset()
+    assert s.post("b", seq=2).get("hf-received") == "2"
+    s.served = b.next().upgrade()
+    s.served.send_text("2")
+    assert e.event().data == "1"
+    rebound = e.event("rebound").pairs
+    assert (rebound["from"], rebound["to"]) in (("0", "1"), ("1", "1")), rebound
+    assert e.event().data == "2"
+    s.expect("b")
+
+
 def test_a_client_that_reads_nothing_is_given_up_and_its_session_waits(held):
     s = held({"send_timeout": "300ms", "tcp": {"notsent_lowat": "4KiB"}, "session": {"buffer": "4MiB"}})
     secret = fresh()
@@ -548,6 +567,33 @@ def test_messages_larger_than_any_buffer_pass_by_stream_and_by_polls(relay):
     assert answer.messages == [text]
     e = Events(g.address).open("/", [("HF-Resume", f"hf1.r.{hello['token']}.{hello['epoch']}.0.1")])
     assert e.event(timeout=20).data == text
+
+
+def test_a_rebound_that_a_lost_list_may_have_held_is_told_once_more(gateway, backend):
+    b = backend()
+    g = gateway(b.url, config={"on_backend_loss": "hold"})
+    line, served, hello = opened(g, b)
+    served.reset()
+    b.next().upgrade()
+    told = []
+    for _ in range(3):
+        answer = line.poll(hello["key"], 0)
+        told.append([text for text in answer.controls if text.startswith("rebound ")])
+        if sum(map(len, told)) >= 2:
+            break
+    rebounds = [text for texts in told for text in texts]
+    assert len(rebounds) == 2 and rebounds[0] == rebounds[1], told
+    line.start_poll(hello["key"], 0)
+    try:
+        line.read_head(0.3)
+    except raw.Timeout:
+        return
+    assert not any(text.startswith("rebound ") for text in frames_of(line)), "a third time"
+
+
+def frames_of(line):
+    from harness.fallback import items
+    return [payload for kind, payload in items(line.read_body()) if kind == CONTROL]
 
 
 def test_an_acknowledgement_beyond_what_was_sent_ends_the_session(relay):
@@ -1014,7 +1060,7 @@ def test_sessions_without_websockets_count_in_the_limits_on_connections(relay):
         say(Line(g.address), back.hello["key"], "x")
 
 
-def test_a_session_ends_with_its_credential(relay, tmp_path):
+def test_credentials_are_renewed_in_a_post_and_the_session_ends_when_they_are_not(relay, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a-secret-of-enough-length-0123456789")
     g, b = relay({"auth": "jwt", "jwt": {"leeway": "0", "keys": [{"alg": "HS256", "file": str(secret)}]}})
@@ -1025,6 +1071,9 @@ def test_a_session_ends_with_its_credential(relay, tmp_path):
     b.next().upgrade()
     e.read_head()
     hello = e.event("hello").pairs
+    line = Line(g.address)
+    assert line.post(hello["key"], frames((CONTROL, "auth value=" + short(5))), seq=1).status == 200
+    assert int(e.event("auth-ok").pairs["exp"]) > time.time() + 3
     end = e.event("end", timeout=15).pairs
     assert end["reason"] == "auth", end
     e.read_end()
