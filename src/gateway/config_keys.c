@@ -343,7 +343,8 @@ const struct hf_config_key hf_config_keys[] = {
         .max = 64, .valid = hf_config_http_token_is_valid,
         .allowed = "a header name such as X-Holdfast-Session"),
     KEY("session.memory", SIZE, GLOBAL(session_memory), "256MiB",
-        "bytes that all sessions may hold for their clients and backends, and plain clients that are "
+        "bytes that all sessions may hold for their clients and backends, and plain clients that "
+        "are "
         "held for theirs; at the limit waiting sessions end, those of who holds most first, and "
         "held plain clients are no longer read",
         RANGE(MIB(1), GIB(1024))),

@@ -127,6 +127,36 @@ static struct hf_token token_of(const struct hf_keep *k)
     return token;
 }
 
+/* What people call it: in hello, and for backends that ask for it. */
+#define SESSION_NAME_MAX 40
+static void name_session(const struct hf_keep *k, char name[SESSION_NAME_MAX])
+{
+    (void)snprintf(name, SESSION_NAME_MAX, "%08x-%llu", k->backend.worker->gateway->boot,
+                   (unsigned long long)k->session.id);
+}
+
+struct hf_petition *hf_keep_petition(const struct hf_keep *k, const struct hf_petition *from)
+{
+    const char *header = k->backend.route->config->session.header;
+    struct hf_petition named = *from;
+    struct hf_petition *copy = NULL;
+    struct hf_buffer extra;
+    char name[SESSION_NAME_MAX];
+    if (header == NULL) {
+        return hf_petition_new(from);
+    }
+    name_session(k, name);
+    hf_buffer_init(&extra, &hf_heap, SIZE_MAX / 2);
+    hf_buffer_add(&extra, from->extra);
+    hf_buffer_addf(&extra, "%s: %s\r\n", header, name);
+    named.extra = hf_buffer_slice(&extra);
+    if (!extra.failed) {
+        copy = hf_petition_new(&named);
+    }
+    hf_buffer_reset(&extra);
+    return copy;
+}
+
 /* ---- finding -----------------------------------------------------------------------------------
  */
 
@@ -290,7 +320,7 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     struct hf_keeper *keeper = hf_keep_keeper(k);
     struct hf_control hello;
     struct hf_token token = token_of(k);
-    char name[40];
+    char name[SESSION_NAME_MAX];
     char token_text[HF_TOKEN_CHARS];
     char key_text[HF_KEY_CHARS];
     hf_keep_key(keeper, token.id, token.secret);
@@ -298,7 +328,7 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     make_secret(keeper, token.secret);
     token.generation = hf_session_offer(&k->session, token.secret);
     hf_token_write(&token, token_text);
-    (void)snprintf(name, sizeof(name), "%08x-%llu", token.boot, (unsigned long long)token.id);
+    name_session(k, name);
     hf_control_init(&hello, HF_VERB_HELLO);
     hf_session_hello(&k->session, hf_keep_rules(k), &hello);
     hello.session = hf_slice_of(name);
@@ -498,7 +528,7 @@ static enum hf_status begin(struct hf_worker *worker, const struct hf_arrival *a
     if (birth != NULL) {
         birth->keep = k;
         birth->refused = *refused;
-        birth->petition = hf_petition_new(arrival->petition);
+        birth->petition = hf_keep_petition(k, arrival->petition);
     }
     if (birth == NULL || birth->petition == NULL ||
         hf_dial_start(worker, k->identity, birth->petition, true, dialed, k, &birth->dial) !=

@@ -88,6 +88,7 @@ void hf_keep_lost(struct hf_attachment *a, enum hf_cause cause, int error)
 {
     struct hf_keep *k = detach(a);
     struct hf_log *log = k->backend.worker->gateway->log;
+    k->backend.worker->sessions.lost[cause]++;
     if (hf_log_wants(log, HF_LOG_DEBUG)) {
         struct hf_log_line line;
         hf_log_begin(&line, log, HF_LOG_DEBUG, k->backend.worker->loop->wall, "session");

@@ -170,7 +170,7 @@ void hf_keep_hold_attached(struct hf_keep *k)
 void hf_keep_hold_renew(struct hf_keep *k, const struct hf_petition *petition)
 {
     struct hf_keep_hold *h = k->hold;
-    struct hf_petition *copy = h == NULL ? NULL : hf_petition_new(petition);
+    struct hf_petition *copy = h == NULL ? NULL : hf_keep_petition(k, petition);
     if (copy != NULL) {
         hf_petition_free(h->newer);
         h->newer = copy;

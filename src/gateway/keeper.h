@@ -228,6 +228,8 @@ void hf_keep_leave_parked(struct hf_keep *k);
 void hf_keep_finish_bye(struct hf_keep *k, bool now);
 void hf_keep_set_timer(struct hf_keep *k);
 void hf_keep_fire(struct hf_timer *timer, hf_time now);
+/* A copy, with the header that names the session when the route wants one. NULL on no memory. */
+struct hf_petition *hf_keep_petition(const struct hf_keep *k, const struct hf_petition *from);
 /* The secret half of a session's HF-Key. */
 void hf_keep_key(struct hf_keeper *keeper, uint64_t id, uint8_t secret[HF_TOKEN_SECRET]);
 bool hf_keep_is_key(struct hf_keeper *keeper, const struct hf_token *key);

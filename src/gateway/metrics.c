@@ -147,6 +147,7 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
 {
     static const char states[] = "holdfast_sessions";
     static const char resumes[] = "holdfast_session_resumes_total";
+    static const char lost[] = "holdfast_session_connections_lost_total";
     static const char parked[] = "holdfast_session_parked_seconds_total";
     add_family(out, states, "gauge", "Sessions (hf1), by state");
     for (unsigned s = 0; s < HF_SESSION_ENDED; s++) {
@@ -160,6 +161,15 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
         add_sample(out, resumes,
                    &(struct label){"outcome", hf_resume_verdict_text((enum hf_resume_verdict)v)}, 1,
                    sum_of(g, offsetof(struct hf_session_gauges, resumes) + v * sizeof(uint64_t)));
+    }
+    add_family(out, lost, "counter",
+               "Connections of sessions that were lost, by cause; the sessions went on");
+    for (unsigned c = 1; c < hf_cause_count(); c++) {
+        uint64_t count = sum_of(g, offsetof(struct hf_session_gauges, lost) + c * sizeof(uint64_t));
+        if (count > 0) {
+            add_sample(out, lost, &(struct label){"cause", hf_cause_id((enum hf_cause)c)}, 1,
+                       count);
+        }
     }
     add_family(out, parked, "counter",
                "Time that sessions waited for their clients, over all waits that ended");

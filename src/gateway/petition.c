@@ -244,10 +244,16 @@ static bool ends_here(const struct hf_head *head, struct hf_slice name)
     return !is_one_of(name, kept) && hf_head_has_member(head, "Connection", name);
 }
 
+/* Only the gateway says which session a connection is of. */
+static bool names_session(const struct hf_route_config *config, struct hf_slice name)
+{
+    return config->session.header != NULL && is_header(name, config->session.header, false);
+}
+
 static bool passes(const struct hf_petition *p, const struct hf_route_config *config,
                    const struct hf_header *h)
 {
-    if (is_ours(h->name) || is_callouts(config, h->name) ||
+    if (is_ours(h->name) || is_callouts(config, h->name) || names_session(config, h->name) ||
         (is_proxys(h->name) && !p->front_trusted)) {
         return false;
     }

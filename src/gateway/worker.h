@@ -42,35 +42,38 @@ struct hf_worker;
 /* One set a worker, written only by its thread with relaxed stores; read by the admin's. Rows:
  * name, help. */
 #define HF_COUNTERS(row)                                                                           \
-    row(fallback_streams, "Event streams that sessions without WebSockets asked for")              \
-    row(fallback_polls, "Polls of sessions without WebSockets")                                    \
-    row(fallback_posts, "POSTs of sessions without WebSockets")                                    \
-    row(moves, "Connections that went to the worker of their session")                             \
-    row(connections_accepted,                                                                      \
-        "Connections that clients opened") row(handshakes_ok, "Handshakes answered with 101")      \
-        row(handshakes_refused, "Handshakes refused by the gateway or the backend") row(           \
-            messages_client, "Whole messages from clients") row(messages_backend,                  \
-                                                                "Whole messages from backends")    \
-            row(bytes_client, "Bytes of frames from clients") row(                                 \
-                bytes_backend,                                                                     \
-                "Bytes of frames from backends") row(pings_sent_client,                            \
-                                                     "Pings the gateway sent to clients")          \
-                row(pings_sent_backend, "Pings the gateway sent to backends") row(                 \
-                    pings_answered_client, "Pings of clients the gateway answered")                \
-                    row(pings_answered_backend, "Pings of backends the gateway answered") row(     \
-                        beats_answered, "Application heartbeats answered at the edge")             \
-                        row(messages_delayed, "Messages held back by a rate limit") row(           \
-                            limit_dry_run, "Times a limit would have acted but for dry_run")       \
-                            row(upstream_connects, "Connections opened to backends") row(          \
-                                upstream_connect_failures,                                         \
-                                "Failed attempts to connect to a backend")                         \
-                                row(backend_holds, "Times a client was held because its backend "  \
-                                                   "was lost") row(backend_holds_replaced,         \
-                                                                   "Holds that another backend "   \
-                                                                   "connection ended")             \
-                                    row(backend_holds_failed,                                      \
-                                        "Holds that ended without one: by time, or by a refusal")  \
-                                        row(backend_holds_left, "Holds that the client's leaving " \
+    row(fallback_streams, "Event streams that sessions without WebSockets asked for") row(         \
+        fallback_polls,                                                                            \
+        "Polls of sessions without WebSockets") row(fallback_posts,                                \
+                                                    "POSTs of sessions without WebSockets")        \
+        row(moves, "Connections that went to the worker of their session") row(                    \
+            connections_accepted,                                                                  \
+            "Connections that clients opened") row(handshakes_ok, "Handshakes answered with 101")  \
+            row(handshakes_refused, "Handshakes refused by the gateway or the backend") row(       \
+                messages_client,                                                                   \
+                "Whole messages from clients") row(messages_backend,                               \
+                                                   "Whole messages from backends")                 \
+                row(bytes_client, "Bytes of frames from clients") row(                             \
+                    bytes_backend,                                                                 \
+                    "Bytes of frames from backends") row(pings_sent_client,                        \
+                                                         "Pings the gateway sent to clients")      \
+                    row(pings_sent_backend, "Pings the gateway sent to backends") row(             \
+                        pings_answered_client, "Pings of clients the gateway answered")            \
+                        row(pings_answered_backend, "Pings of backends the gateway answered") row( \
+                            beats_answered, "Application heartbeats answered at the edge")         \
+                            row(messages_delayed, "Messages held back by a rate limit") row(       \
+                                limit_dry_run, "Times a limit would have acted but for dry_run")   \
+                                row(upstream_connects, "Connections opened to backends") row(      \
+                                    upstream_connect_failures,                                     \
+                                    "Failed attempts to connect to a backend")                     \
+                                    row(backend_holds,                                             \
+                                        "Times a client was held because its backend "             \
+                                        "was lost") row(backend_holds_replaced,                    \
+                                                        "Holds that another backend "              \
+                                                        "connection ended")                        \
+                                        row(backend_holds_failed, "Holds that ended without one: " \
+                                                                  "by time, or by a refusal") row( \
+                                            backend_holds_left, "Holds that the client's leaving " \
                                                                 "or the gateway ended")            \
                                             row(backend_hold_ms,                                   \
                                                 "Milliseconds that clients were "                  \
@@ -214,9 +217,10 @@ struct hf_worker_listener {
 struct hf_session_gauges {
     _Atomic uint64_t states[HF_SESSION_STATES];
     _Atomic uint64_t resumes[HF_RESUME_VERDICTS];
-    _Atomic uint64_t at_risk;   /* messages */
-    _Atomic uint64_t held;      /* bytes */
-    _Atomic uint64_t parked_ms; /* of sessions that were parked and are not any more */
+    _Atomic uint64_t lost[HF_CAUSE_COUNT]; /* connections of sessions, by cause */
+    _Atomic uint64_t at_risk;              /* messages */
+    _Atomic uint64_t held;                 /* bytes */
+    _Atomic uint64_t parked_ms;            /* of sessions that were parked and are not any more */
 };
 
 struct hf_worker {

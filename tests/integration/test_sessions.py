@@ -988,6 +988,37 @@ def test_a_session_shows_itself_and_no_secret_of_it(session):
     g.never_shown(s.token, old, s.key, s.secret)
 
 
+def test_a_backend_that_asks_is_told_which_session_it_serves_and_nobody_else_says_it(session):
+    _, s, served = session(config={**HOLD, "session": {"header": "X-Holdfast-Session"}},
+                           headers=[("X-Holdfast-Session", "forged"), ("x_holdfast_session", "forged")])
+    assert served.head.all("x-holdfast-session") == [s.hello.session]
+    assert served.head.get("x_holdfast_session") is None
+    served.reset()
+    assert s.backend.next().head.all("x-holdfast-session") == [s.hello.session]
+
+
+def test_connections_that_were_lost_are_counted_by_cause(session):
+    g, s, _ = session()
+    s.cut()
+    s.resume()
+    assert g.metric("holdfast_session_connections_lost_total", cause="client_reset") == 1
+
+
+def test_a_session_resumes_over_tls_at_every_worker(gateway, backend, authority, tmp_path):
+    b = backend()
+    cert, key = authority.leaf("app.test")
+    g = gateway(b.url, config={"tls": {"cert": str(cert), "key": str(key)}}, workers=3)
+    s = Session(g.address, tls=authority.client_context(), server_name="app.test")
+    c = s.knock()
+    served = b.next().upgrade()
+    s.greeted(c)
+    for i in range(10):
+        s.c.sock.close()
+        served.send_text(f"round {i}")
+        assert s.resume().resumed == 1
+        assert s.message().payload == f"round {i}".encode()
+
+
 def test_a_route_without_sessions_relays_and_hides_the_offers(gateway, backend):
     b = backend()
     g = gateway(b.url, config={"session": {"enabled": False}})

@@ -18,7 +18,9 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 sys.dont_write_bytecode = True
 
 from harness.certs import Authority  # noqa: E402
+from harness import raw  # noqa: E402
 from harness.gateway import Gateway  # noqa: E402
+from harness.hf1 import Session  # noqa: E402
 from harness.process import Process, free_port, wait_for  # noqa: E402
 
 BENCH = ROOT / "build" / "bench"
@@ -161,3 +163,62 @@ def test_a_drain_races_with_neither_worker(gateway, scene):
     assert g.process.popen.returncode == 0, g.process.tail()
     ends = g.log_lines("ws end")
     assert len(ends) == 40 and {line["cause"] for line in ends} == {"drain"}
+
+
+def live_a_while(address, rounds, counts):
+    """One session: each round a message there and back, a cut, and a resume, at whichever worker the kernel chooses."""
+    s = Session(address)
+    assert s.open().verb == "hello"
+    for i in range(rounds):
+        s.c.give(f"round {i}")
+        assert s.message(PATIENCE).payload == f"round {i}".encode()
+        s.cut()
+        hello = s.resume()
+        assert (hello.resumed, hello.received, hello.sent) == (1, i + 1, i + 1), hello
+    s.c.say("bye", code=1000)
+    assert s.c.closes(PATIENCE).code == 1000
+    counts.append(rounds)
+
+
+def test_sessions_move_between_workers_while_the_configuration_and_the_pages_change(tmp_path, scene):
+    b = raw.Backend(raw.echo)
+    scene.callback(b.stop)
+    g = Gateway(tmp_path, b.url, config={"session": {"beat": "100ms", "memory": "2MiB"}}, workers=2,
+                env={"TSAN_OPTIONS": "halt_on_error=0 exitcode=66"})
+    scene.callback(stop, g)
+    counts = []
+    threads = [threading.Thread(target=live_a_while, args=(g.address, 20, counts)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    reloads = 0
+    while any(thread.is_alive() for thread in threads) or reloads < 5:
+        g.config["session"]["window"] = f"{60 + reloads % 5}s"
+        g.write(g.config)
+        g.process.signal(signal.SIGHUP)
+        reloads += 1
+        wait_for(lambda: g.metric("holdfast_config_reloads_total") >= reloads, "the reload", PATIENCE)
+        for path in ("/api/sessions", "/api/endings", "/metrics"):
+            assert g.get(path)[0] == 200
+    assert counts == [20] * 12
+    assert g.metric("holdfast_session_resumes_total", outcome="ok") == 240
+    assert len(b.connections) == 12
+
+
+def test_a_drain_finds_sessions_that_are_attached_parked_and_on_their_way(tmp_path, scene):
+    b = raw.Backend(raw.echo)
+    scene.callback(b.stop)
+    g = Gateway(tmp_path, b.url, config={"drain": "200ms"}, workers=2, env={"TSAN_OPTIONS": "halt_on_error=0 exitcode=66"})
+    scene.callback(stop, g)
+    sessions = [Session(g.address) for _ in range(20)]
+    for i, s in enumerate(sessions):
+        assert s.open().verb == "hello"
+        if i % 2:
+            s.cut()
+    under_way = [s.knock_again() for s in sessions[1::4]]
+    g.process.signal(signal.SIGTERM)
+    for s in sessions[::2]:
+        assert s.c.expect("goaway", PATIENCE) and s.c.expect("end", PATIENCE).reason == "drain"
+    wait_for(lambda: not g.process.running(), "the gateway ends", PATIENCE)
+    assert g.process.popen.returncode == 0, g.process.tail()
+    for c in under_way:
+        c.close()
