@@ -414,9 +414,17 @@ static void on_begin(struct hf_timer *timer, hf_time now)
         try_next(d);
         return;
     }
-    if (hf_loop_resolve(d->loop, d->connect_host, on_resolved, d, &d->name) != HF_OK) {
-        d->name = 0;
-        fail(d, HF_LOSS_OUT_OF_MEMORY, "no memory to look the name up");
+    const enum hf_status status =
+        hf_loop_resolve(d->loop, d->connect_host, on_resolved, d, &d->name);
+    if (status == HF_OK) {
+        return;
+    }
+    d->name = 0;
+    if (status == HF_NO_MEMORY) {
+        /* Or the loop looks too many names up at once: within the limit, again. */
+        hf_timer_set(d->loop, &d->begin, now + HF_DIALER_AGAIN);
+    } else {
+        fail(d, HF_LOSS_NAME_UNKNOWN, "the name cannot be looked up");
     }
 }
 

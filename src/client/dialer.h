@@ -13,6 +13,8 @@
 #define HF_DIALER_ADDRESSES 8
 /* A next address is tried beside one that does not answer for this long (RFC 8305 5). */
 #define HF_DIALER_STAGGER HF_MS(250)
+/* A look-up that the loop did not take is asked for again after this. */
+#define HF_DIALER_AGAIN HF_MS(20)
 
 struct hf_dialer;
 
