@@ -3,8 +3,8 @@
 // the backend sees one WebSocket.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isStream, isUpgrade } from './harness.mjs';
-import { chromium, opened, site, stage } from './scene.mjs';
+import { isStream, isUpgrade, numbered, until } from './harness.mjs';
+import { chromium, opened, scene, site, stage } from './scene.mjs';
 
 test('where WebSockets are refused it goes over Server-Sent Events, and resumes there', async () => {
   const { back, box } = await stage();
@@ -60,4 +60,49 @@ test('cookies go along with streams where the gateway names the page\'s origin, 
     assert.ok(read.length >= 2, `${read.length} requests`);
     assert.deepEqual(new Set(read.map((head) => /^cookie: .*who=ada/im.test(head))), new Set([named]));
   }
+});
+
+/** In the page: an EventSource by hand and POSTs by fetch, no library at all. */
+function byHand(url) {
+  const run = (window.run = { received: [], gaps: [], opens: 0, statuses: [] });
+  run.source = new EventSource(url);
+  run.source.addEventListener('hello', (event) => {
+    run.opens++;
+    run.key = new URLSearchParams(event.data.replaceAll(' ', '&')).get('key');
+  });
+  run.source.addEventListener('message', (event) => run.received.push(event.data));
+  run.source.addEventListener('gap', (event) => run.gaps.push(event.data));
+  run.source.addEventListener('close', (event) => { run.closed = event.data; });
+  run.post = (text) => fetch(url, { method: 'POST', headers: { 'HF-Key': run.key, 'Content-Type': 'text/plain' }, body: text })
+    .then((answer) => run.statuses.push(answer.status, answer.headers.get('HF-Received')));
+}
+
+test('a browser\'s own EventSource is enough: it comes back by itself, misses nothing, and stays away when the backend has closed', async () => {
+  const { back, box } = await stage(['--origins', site.url]);
+  const page = await chromium.newPage();
+  scene.push(() => page.close());
+  await page.goto(`${site.url}/page.html?url=ws://127.0.0.1:${box.port}/none`).catch(() => {});
+  await page.evaluate(byHand, `http://127.0.0.1:${box.port}/ws`);
+  const hand = () => back.connections.find((each) => each.path === '/ws');
+  const count = () => page.evaluate('run.received.length');
+  await until(async () => (await count()) >= 3, 'the first messages');
+  await page.evaluate('run.post("c1").then(() => run.post("c2"))');
+  assert.deepEqual(await page.evaluate('run.statuses'), [200, '1', 200, '2']);
+  for (let i = 2; i <= 3; i++) {
+    box.cut();
+    await until(async () => (await page.evaluate('run.opens')) >= i, `hello number ${i}`, 20_000);
+    const from = await count();
+    await until(async () => (await count()) >= from + 3, 'more messages');
+  }
+  clearInterval(hand().timer);
+  await until(async () => (await count()) >= hand().sent, async () => `all ${hand().sent} messages; has ${await count()}`);
+  assert.equal(numbered(await page.evaluate('run.received'), 's'), true, 'what the page received');
+  assert.deepEqual(hand().received, ['c1', 'c2']);
+  assert.deepEqual(await page.evaluate('run.gaps'), []);
+  assert.equal(back.connections.filter((each) => each.path === '/ws').length, 1);
+  hand().socket.close(4000, 'enough');
+  await until(() => page.evaluate('run.closed'), 'the event close');
+  assert.equal(await page.evaluate('run.closed'), 'code=4000 reason=enough');
+  await until(async () => (await page.evaluate('run.source.readyState')) === 2, 'an EventSource that has given up (204)', 20_000);
+  assert.equal(back.connections.filter((each) => each.path === '/ws').length, 1);
 });
