@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from . import servers
 from .gateway import ROOT, Gateway, http_get
 from .process import clean_environment, wait_for
 
-BUILD = ROOT / "build"  # the box and the clients are the release build's, whatever program is under test
+BUILD = Path(os.environ.get("DROPS_BUILD", ROOT / "build"))  # of the box and the clients, whatever gateway is under test
 
 
 class Spoken:
@@ -55,6 +56,7 @@ class Spoken:
             self.popen.kill()
             self.popen.wait(5)
         self.popen.stdout.close()
+        assert self.popen.returncode == 0, f"{self.name} ended with {self.popen.returncode}: {self.err.read_text()[-3000:]}"
 
 
 class Box(Spoken):
@@ -132,6 +134,7 @@ class Run:
         self.box_words, self.config, self.workers = box, config, workers
         self.words = ["--count", count, "--every", every_ms, "--open-over", open_over_ms, *words]
         self.log, self.script = log, script
+        self.killed = False
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -158,9 +161,27 @@ class Run:
         wait_for(lambda: book(self.backend)[0]["disconnects"] >= self.count, lambda: f"goodbyes: {book(self.backend)[0]}", 20, 0.2)
         return stats, self.box.ask("stats"), *book(self.backend)
 
+    def kill_backend(self):
+        """kill -9, and another process on the same port. Returns once it listens."""
+        os.kill(self.backend.process.pid, signal.SIGKILL)
+        self.backend.stop()
+        self.killed = True
+        self.backend = servers.numbers(self.folder, self.kind, port=self.backend.port, log=self.log).wait()
+
+    def faults_of_hold(self, stats, sessions):
+        """As faults, where the backend was killed once and its clients were held: the book is the second one's."""
+        wrong = []
+        if stats["rebounds"] != self.count:
+            wrong.append(f"{stats['rebounds']} rebounds for {self.count} sessions")
+        for client, start, to in stats["risks"]:
+            row = sessions.get(str(client), {})
+            if not start <= to or row.get("first") != to + 1:
+                wrong.append(f"session {client}: rebound from={start} to={to}, and the first message that came was {row.get('first')}")
+        return wrong
+
     def faults(self, stats, box, total, sessions):
         """What is not as promised, each in words; nothing when all is."""
-        wrong = []
+        wrong = self.faults_of_hold(stats, sessions) if self.killed else []
         for where, counts in (("the clients", stats), ("the backend", total)):
             wrong += [f"{where}: {counts[key]} messages {key}" for key in ("lost", "doubled", "reordered", "changed") if counts[key]]
         for key in ("sessions_lost", "closes_early", "end_mismatch", "refused"):
@@ -172,6 +193,8 @@ class Run:
         if total["early"] or total["disconnects"] != self.count:
             early = {name: row for name, row in sessions.items() if row["early"]}
             wrong.append(f"the backend: {total['early']} disconnects before the end: {dict(list(early.items())[:3])}")
+        if self.killed:
+            return wrong
         late = [name for name, row in sessions.items() if row["first"] not in (1, None)]
         if late:
             wrong.append(f"sessions whose first message was not 1: {late[:5]}")
