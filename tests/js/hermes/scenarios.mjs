@@ -109,11 +109,12 @@ scenario('bytes that the application changes after send are sent as they were', 
   const { socket } = make();
   const bytes = new Uint8Array([1, 2, 3]);
   socket.send(bytes);
+  socket.send(bytes.buffer);
   bytes[0] = 99;
   const first = await world.next();
   await first.open();
   await first.hello();
-  same(first.messages, [[1, 2, 3]]);
+  same(first.messages, [[1, 2, 3], [1, 2, 3]]);
 });
 
 scenario('a text that begins with the control mark is escaped both ways', async (world) => {
@@ -318,6 +319,70 @@ scenario('stats, rtt, lastClose and nextRetryAt tell how it went', async (world)
   await resumed(world, 0);
   same(it.socket.nextRetryAt, null);
   same(it.socket.stats().resumes, 1);
+});
+
+/** The next request that the library makes; connections that it opens meanwhile are refused. */
+async function request(world, within = 60_000) {
+  const before = world.requests.length, end = world.now + within;
+  let at = world.sockets.length;
+  await settle();
+  while (world.requests.length === before) {
+    for (; at < world.sockets.length; at++) await world.sockets[at].drop();
+    if (world.requests.length > before) break;
+    if (world.now > end) throw new Error(`no request within ${within} ms`);
+    await world.advance(50);
+  }
+  return world.requests[before];
+}
+
+/** The framed list of docs/protocol.md section 9, written by hand: [type, bytes]. */
+const framed = (...list) => [].concat(...list.map(([type, bytes]) => [type, 0, 0, bytes.length >> 8, bytes.length & 255, ...bytes]));
+const ascii = (text) => Array.from(text, (c) => c.charCodeAt(0));
+const HELLO = 'session=s1 token=t1 key=k1 epoch=7 window=120000 buffer=65536 message_max=1048576 beat=10000 ack=16384 received=0 sent=0 resumed=0';
+
+scenario('where no WebSocket gets through it goes over a stream of events and POSTs, by XMLHttpRequest', async (world) => {
+  globalThis.XMLHttpRequest = world.XMLHttpRequest;
+  const it = make(URL_, 'v1.app');
+  const stream = await request(world);
+  same([stream.method, stream.url, stream.headers.accept, stream.headers['hf-protocol']], ['GET', 'https://gateway.test/ws', 'text/event-stream', 'v1.app']);
+  holds(/^hf1\.o\./.test(stream.headers['hf-open']), 'it opens no session');
+  await stream.head(200, { 'content-type': 'text/event-stream' });
+  await stream.part(`:${' '.repeat(2048)}\n\nevent: hello\nda`);
+  await stream.part(`ta: ${HELLO}\n\nid: t1.7.1\ndata: two\ndata: lines\n\nevent: binary\ndata: AP8=\n\nevent: text64\ndata: YQ1i\n\n`);
+  same(it.types().slice(-1), ['open']);
+  same(it.messages, ['two\nlines', [0, 255], 'a\rb']);
+  it.socket.send('gr\u00fcn \u20ac');
+  it.socket.send(new Uint8Array([7, 0]));
+  await settle();
+  let posts = world.requests.filter((each) => each.method === 'POST');
+  same([posts[0].url, posts[0].headers['hf-key'], posts[0].headers['content-type']], ['https://gateway.test/ws', 'k1', 'application/x-hf1']);
+  await posts[0].head(200, { 'hf-received': '0' });
+  await posts[0].end([]);
+  posts = world.requests.filter((each) => each.method === 'POST');
+  const sent = [].concat(...posts.map((each) => each.body));
+  const wanted = framed([1, [0x67, 0x72, 0xc3, 0xbc, 0x6e, 0x20, 0xe2, 0x82, 0xac]], [2, [7, 0]]);
+  holds(JSON.stringify(sent).indexOf(JSON.stringify(wanted).slice(1, -1)) >= 0, `the messages are not in ${JSON.stringify(sent)}`);
+  await stream.fail();
+  same(it.types().slice(-1), ['reconnecting']);
+  const again = await request(world);
+  holds(/^hf1\.r\.t1\.7\.3\.\d+$/.test(again.headers['hf-resume']), `the resume is ${again.headers['hf-resume']}`);
+});
+
+scenario('where a stream brings nothing it goes over polls', async (world) => {
+  globalThis.XMLHttpRequest = world.XMLHttpRequest;
+  const it = make();
+  const stream = await request(world);
+  const poll = await request(world, 6_000);
+  holds(stream.aborted, 'the stream is still there');
+  same(poll.headers.accept, 'application/x-hf1');
+  same(poll.headers['hf-open'], stream.headers['hf-open'], 'the secret');
+  await poll.head(200, {});
+  await poll.end(framed([3, ascii(`hello ${HELLO}`)], [1, [0xe2, 0x82, 0xac]], [2, [1, 2]]));
+  same(it.types().slice(-1), ['open']);
+  same(it.messages, ['\u20ac', [1, 2]]);
+  await settle();
+  const found = world.requests.filter((each) => each.method === 'GET').slice(-1)[0];
+  same([found.headers['hf-key'], found.headers['hf-received']], ['k1', '2']);
 });
 
 async function main() {

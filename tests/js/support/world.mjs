@@ -64,7 +64,7 @@ export function makeWorld(seed = 1) {
     install: () => {
       const scope = globalThis;
       const kept = { setTimeout: scope.setTimeout, clearTimeout: scope.clearTimeout, setInterval: scope.setInterval,
-        clearInterval: scope.clearInterval, WebSocket: scope.WebSocket };
+        clearInterval: scope.clearInterval, WebSocket: scope.WebSocket, XMLHttpRequest: scope.XMLHttpRequest };
       const { now } = Date;
       const chance = Math.random;
       Object.assign(scope, { setTimeout: world.setTimeout, clearTimeout: world.clearTimer, setInterval: world.setInterval,
@@ -81,7 +81,9 @@ export function makeWorld(seed = 1) {
       };
     },
   };
+  world.requests = [];
   world.WebSocket = scriptedWebSocket(world);
+  world.XMLHttpRequest = scriptedRequest(world);
   return world;
 }
 
@@ -200,6 +202,71 @@ function scriptedWebSocket(world) {
       if (!offer) return undefined;
       const [, , token, epoch, received, attempt] = offer.split('.');
       return { token, epoch, received: Number(received), attempt: Number(attempt) };
+    }
+  };
+}
+
+/** What React Native has for requests, as far as the library needs it; the test plays the server. */
+function scriptedRequest(world) {
+  return class ScriptedRequest {
+    constructor() {
+      this.readyState = 0;
+      this.status = 0;
+      this.responseText = '';
+      this.response = null;
+      this.responseType = '';
+      this.headers = {};
+      this.aborted = false;
+      world.requests.push(this);
+    }
+
+    open(method, url) {
+      Object.assign(this, { method, url, readyState: 1 });
+    }
+
+    setRequestHeader(name, value) {
+      this.headers[name.toLowerCase()] = value;
+    }
+
+    getResponseHeader(name) {
+      return this.answered && this.answered[name.toLowerCase()] !== undefined ? this.answered[name.toLowerCase()] : null;
+    }
+
+    send(body) {
+      this.body = body === undefined || body === null ? null : copied(body);
+    }
+
+    abort() {
+      this.aborted = true;
+    }
+
+    // ---- what the test plays
+
+    head(status, headers) {
+      Object.assign(this, { status, answered: headers, readyState: 2 });
+      if (this.onreadystatechange) this.onreadystatechange();
+      return settle();
+    }
+
+    part(text) {
+      this.readyState = 3;
+      this.responseText += text;
+      if (this.onreadystatechange) this.onreadystatechange();
+      return settle();
+    }
+
+    end(bytes) {
+      this.readyState = 4;
+      if (bytes) this.response = new Uint8Array(bytes).buffer;
+      if (this.onreadystatechange) this.onreadystatechange();
+      if (this.onload) this.onload();
+      return settle();
+    }
+
+    fail() {
+      this.readyState = 4;
+      if (this.onerror) this.onerror();
+      return settle();
     }
   };
 }
