@@ -47,9 +47,6 @@ void hf_fallback_answer(struct hf_opening *o, const struct hf_answer *a)
 {
     struct hf_buffer *b = &o->reply;
     bool text = a->type == NULL && a->body.len > 0;
-    if (a->closes) {
-        o->fallback.keep_alive = false;
-    }
     hf_buffer_clear(b);
     hf_fallback_head(o, a->status, b);
     if (a->body.len > 0 || a->type != NULL) {
@@ -143,6 +140,7 @@ void hf_fallback_refuse(struct hf_opening *o, const struct hf_control *end)
         strcmp(reason, "closed") == 0) {
         status = 204; /* tells an EventSource not to come again */
     }
+    o->known = false;
     hf_fallback_answer(
         o, &(struct hf_answer){.status = status,
                                .body = status == 204 ? hf_slice(NULL, 0) : hf_slice_of(why),
@@ -300,6 +298,7 @@ void hf_fallback_attach(struct hf_opening *o)
         return;
     }
     o->ended = true; /* how it ends is the session's to record */
+    o->known = true;
     if (sse) {
         hf_count(o->worker, HF_COUNT_fallback_streams, 1);
         hf_sse_arrived(seat);
@@ -342,6 +341,7 @@ static struct hf_seat *seat_of_key(struct hf_opening *o, struct hf_token *key)
         say(o, 404, "unknown", "The session with this key is of another path.");
         return NULL;
     }
+    o->known = true;
     return seat;
 }
 

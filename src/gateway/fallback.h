@@ -41,7 +41,6 @@ struct hf_answer {
     uint64_t received;  /* HF-Received, or HF_NO_COUNT */
     uint64_t seq;       /* HF-Seq, or HF_NO_COUNT */
     uint64_t retry_ms;  /* Retry-After, or HF_NO_COUNT */
-    bool closes;        /* the rest of the request is not read */
 };
 /* Answers; the connection goes on to its next request when it can. */
 void hf_fallback_answer(struct hf_opening *o, const struct hf_answer *answer);

@@ -457,7 +457,8 @@ void hf_opening_again(struct hf_opening *o)
     o->peer_port = o->nearest_port;
     o->accepted = worker->loop->now;
     o->id = atomic_fetch_add_explicit(&worker->gateway->next_id, 1, memory_order_relaxed);
-    hf_opening_phase(o, HF_OPENING_HEAD, HF_KEEP_ALIVE);
+    hf_opening_phase(o, HF_OPENING_HEAD, o->known ? HF_KEEP_ALIVE : HF_KEEP_STRANGER);
+    o->known = false;
     /* A next request that came already is offered again on a later turn. */
     hf_stream_pause(o->client);
     hf_stream_resume(o->client);

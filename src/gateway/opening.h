@@ -25,7 +25,10 @@
 #include "session/offer.h"
 
 #define HF_DELAY_MAX HF_SECONDS(10)
-#define HF_KEEP_ALIVE HF_SECONDS(60) /* a connection may wait so long for its next request */
+/* A connection may wait so long for its next request: longer than proxies in front keep theirs when
+ * the last one was for a session, else no longer than a browser needs behind a preflight. */
+#define HF_KEEP_ALIVE HF_SECONDS(75)
+#define HF_KEEP_STRANGER HF_SECONDS(5)
 
 struct hf_seat;
 
@@ -65,6 +68,7 @@ struct hf_opening {
     bool unix_peer;      /* it came over a Unix socket */
     bool behind_proxy;   /* ... and did name it */
     bool front_trusted;  /* the connection itself comes from a trusted address */
+    bool known;          /* its request is for a session that is there */
     bool again;          /* the connection has brought a request before this one */
     uint8_t nearest[16]; /* who the connection itself comes from */
     uint16_t nearest_port;

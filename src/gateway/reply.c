@@ -126,8 +126,9 @@ void hf_opening_reply(struct hf_opening *o)
         hf_opening_phase(o, HF_OPENING_REPLY, LINGER);
         hf_stream_resume(o->client);
     }
-    size_t sent = hf_stream_send(o->client, hf_buffer_slice(&o->reply));
-    hf_buffer_drop(&o->reply, sent);
+    if (o->reply.len > 0) {
+        hf_buffer_drop(&o->reply, hf_stream_send(o->client, hf_buffer_slice(&o->reply)));
+    }
     if (o->reply.len == 0) {
         /* What the client still sends is read away until it ends too, so that TCP does not reset
          * the answer. */

@@ -24,7 +24,7 @@ struct sse {
     uint64_t epoch;
     uint64_t acked;  /* by POST */
     hf_time stuck;   /* since when it takes nothing; HF_NEVER: it takes */
-    hf_time expires; /* of what is left to do behind the last event; HF_NEVER: it is open */
+    hf_time expires; /* when nothing is waited for any more; HF_NEVER: our direction is open */
     struct hf_control refusal; /* `end` that came before hello; its texts lie in room */
     struct hf_buffer room;
     uint16_t code; /* of the backend's Close */
@@ -96,8 +96,9 @@ static void flush(struct sse *s)
     if (s->out.len == 0) {
         s->stuck = HF_NEVER;
         hf_buffer_reset(&s->out); /* an idle stream owns no buffer */
-        if (s->over) {
+        if (s->over) {            /* a slow client has had the time that it needed until now */
             s->shut = true;
+            s->expires = now + (s->backends ? ACK_WAIT : CLOSE_WAIT);
             hf_stream_shut(s->stream);
         }
     } else if (sent > 0 || s->stuck == HF_NEVER) {
@@ -318,7 +319,6 @@ static void sse_end(struct hf_attachment *a, uint16_t code, struct hf_slice reas
     if (backends) {
         add_close(s, code, reason);
     }
-    s->expires = s->seat.worker->loop->now + (s->backends ? ACK_WAIT : CLOSE_WAIT);
     settle(s);
 }
 

@@ -271,6 +271,21 @@ def test_a_client_that_reads_nothing_is_given_up_and_its_session_waits(held):
     assert len(again.event().data) == 100000
 
 
+def test_a_slow_client_gets_all_of_it_before_the_stream_ends(held):
+    s = held({"session": {"buffer": "4MiB"}})
+    e = Events(s.g.address, receive_buffer=4096)
+    s.begin(e.start("/", [("HF-Open", fresh())]))
+    s.served.send_text("x" * 3000000)
+    wait_for(lambda: s.g.sessions()[0]["sent"] == 1, "the gateway has the message")
+    s.served.reset()
+    s.g.wait_endings(1)
+    time.sleep(2.5)  # a client that is busy for longer than a Close is waited for
+    event = e.event(timeout=20)
+    assert len(event.data) == 3000000
+    assert e.event("end").pairs["reason"] == "backend_lost"
+    assert e.read_end() == b""
+
+
 # ---- POST
 
 def test_posts_are_counted_once_and_repeats_are_answered_as_done(held):
@@ -883,6 +898,24 @@ def test_a_preflight_is_answered_for_allowed_origins_only(relay):
     assert no.status == 403 and no.get("access-control-allow-origin") is None
     assert line.request("OPTIONS", "/", [("Origin", SITE)] + ask).status == 204, "the connection goes on"
     assert b.accepted == 0
+
+
+def test_a_connection_is_kept_for_sessions_and_not_for_strangers(relay):
+    g, b = relay()
+    line, served, hello = opened(g, b)
+    say(line, hello["key"], "x")
+    strangers = [Line(g.address) for _ in range(3)]
+    ask = [("Origin", SITE), ("Access-Control-Request-Method", "POST")]
+    assert strangers[0].request("OPTIONS", "/", ask).status == 204
+    assert strangers[1].text("nonsense", "x").status == 404
+    assert strangers[2].poll(hello["key"][:-2] + "AA", 0).status == 404
+    began = time.monotonic()
+    for stranger in strangers:
+        assert stranger.read_end(8) == b""
+    assert time.monotonic() - began > 3
+    say(line, hello["key"], "y")
+    served.expect_text("x")
+    served.expect_text("y")
 
 
 def test_another_origin_opens_nothing_and_reads_nothing(relay):
