@@ -340,6 +340,10 @@ static void do_stranger(struct script *x, struct app *a)
         *c = *c == 'A' ? 'B' : 'A';
         attempt += 100;
         scene_say(s, "a forger comes for app %u", a->id);
+    } else if (lot < 8 && a->connected && a->token_before[0] != '\0' && gate_has_heard(s, a)) {
+        memcpy(token, a->token_before, sizeof(token));
+        attempt += 10;
+        scene_say(s, "a thief comes for app %u with its token of before", a->id);
     } else if (app_life(a)->attempt_seen == 0) {
         return;
     } else {
@@ -368,9 +372,14 @@ static void do_close(struct script *x, struct app *a)
 
 static void do_other(struct script *x, struct app *a)
 {
-    switch (draw(x, 6)) {
+    switch (draw(x, 7)) {
     case 0:
         a->path = draw_path(x, true);
+        break;
+    case 6:
+        a->cursed = one_in(x, 4) ? 12 : 2;
+        served_send(app_served(a), HF_OP_BINARY, 40000, 1);
+        app_cut(a);
         break;
     case 1:
         app_authorize(a);
@@ -458,6 +467,7 @@ static void take_counts(const struct scene *s)
 #define ADD_COUNT(name) all.name += s->counts.name;
     SCENE_COUNTS(ADD_COUNT)
 #undef ADD_COUNT
+    all.parks += gate_parked(s);
     all.expiries += gate_ending(s, "token_expired");
     for (struct hf_list *n = s->raws.next; n != &s->raws; n = n->next) {
         all.ghosts_refused += raw_was_told(HF_CONTAINER(n, struct raw, node), "end who=gateway");

@@ -87,6 +87,8 @@ struct app {
     bool barred;    /* its credentials may be refused */
     bool ghosts;    /* what it offers is offered again by somebody else */
     struct raw *ghost;
+    char token[64], token_before[64]; /* of the newest hello, and of the one before it; "": none */
+    unsigned cursed;                  /* so many resumes are cut at once */
     uint32_t resumed, lost;
     char end_cause[64]; /* of CLOSE */
     int end_code;
@@ -233,6 +235,10 @@ void gate_drain(struct scene *s, hf_time spread);
 void gate_freeze(struct scene *s, size_t worker, hf_time duration);
 /* Sessions that it has, by state; NULL counts all. */
 size_t gate_sessions(const struct scene *s, const char *state);
+/* A control message of the application came on its present connection. */
+bool gate_has_heard(const struct scene *s, const struct app *a);
+/* How often a session was parked. */
+uint64_t gate_parked(const struct scene *s);
 uint64_t gate_ending(const struct scene *s, const char *cause);
 /* The application's session is there, in this state. */
 bool gate_has(const struct scene *s, const struct app *a, const char *state);

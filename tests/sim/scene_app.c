@@ -62,6 +62,14 @@ static struct served *served_of_session(const struct app *a, uint64_t session)
     return found;
 }
 
+/* The token of the hello before the newest one is kept, for a thief. */
+static void note_token(struct app *a)
+{
+    const struct hf_client *c = &a->client->session;
+    memcpy(a->token_before, a->token, sizeof(a->token_before));
+    (void)snprintf(a->token, sizeof(a->token), "%.*s", HF_SLICE_ARG(hf_buffer_slice(&c->token)));
+}
+
 static void take_open(struct app *a, const struct holdfast_event *e)
 {
     struct scene *s = a->scene;
@@ -90,6 +98,8 @@ static void take_open(struct app *a, const struct holdfast_event *e)
     life->boot = b->boot;
     life->session = session;
     life->last_attached = a->attempted;
+    a->token[0] = '\0';
+    note_token(a);
     scene_say(s, "app %u opens session %u", a->id, life->number);
     served_bind(b, life);
 }
@@ -150,6 +160,7 @@ static void take_resumed(struct app *a)
     a->connected = true;
     a->resumed++;
     life->attempt_seen = c->attempt;
+    note_token(a);
     s->counts.resumes++;
     s->counts.replays_up += c->sent > c->at.number;
     s->counts.replays_down += gate_counts(s, life, &counts) && counts.sent > life->got;
@@ -157,6 +168,10 @@ static void take_resumed(struct app *a)
     scene_say(s, "app %u resumes session %u", a->id, life->number);
     if (life->attempt == 0) {
         scene_break(s, "app %u is told of a resume without a session", a->id);
+    }
+    if (a->cursed > 0) {
+        a->cursed--;
+        app_cut(a);
     }
     if (a->ghost != NULL && a->ghost->connected) {
         struct hf_buffer offer;
@@ -426,6 +441,7 @@ static void take_close(struct app *a, const struct holdfast_record *record)
     if (a->asked != 0) {
         s->counts.goodbyes++;
         s->counts.goodbyes_lost += !a->clean;
+        s->counts.late_goodbyes += record->code == HF_CLOSE_TRY_AGAIN;
         if (!a->clean && strcmp(record->cause, "closed") == 0 && record->code == a->asked &&
             life->attempt != 0) {
             scene_break(s, "app %u has its goodbye answered, and messages are lost", a->id);

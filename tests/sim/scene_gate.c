@@ -17,6 +17,7 @@ struct gate {
     struct hf_config *config;
     struct hf_address door;
     uint64_t endings[HF_CAUSE_COUNT]; /* of gateways that are gone */
+    uint64_t parked;
 };
 
 /* Secrets of the gateway: random to everybody, but the same for each run of a seed. */
@@ -110,8 +111,18 @@ bool gate_start(struct scene *s)
     return status == HF_OK;
 }
 
+static uint64_t count_parked(const struct gate *g)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; g->gateway != NULL && i < g->gateway->worker_count; i++) {
+        sum += atomic_load(&g->gateway->workers[i]->counters[HF_COUNT_sessions_parked]);
+    }
+    return sum;
+}
+
 static void remember_endings(struct gate *g)
 {
+    g->parked += count_parked(g);
     for (unsigned i = 0; i < HF_CAUSE_COUNT; i++) {
         g->endings[i] += atomic_load(&g->gateway->endings[i]);
     }
@@ -286,6 +297,17 @@ bool gate_has(const struct scene *s, const struct app *a, const char *state)
     const struct hf_keep *k = keep_of(s, app_life(a));
     return k != NULL &&
            strcmp(hf_session_state_text((enum hf_session_state)k->session.state), state) == 0;
+}
+
+uint64_t gate_parked(const struct scene *s)
+{
+    return s->gate->parked + count_parked(s->gate);
+}
+
+bool gate_has_heard(const struct scene *s, const struct app *a)
+{
+    const struct hf_keep *k = keep_of(s, app_life(a));
+    return k != NULL && k->client != NULL && k->session.heard;
 }
 
 uint64_t gate_ending(const struct scene *s, const char *cause)
