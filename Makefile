@@ -6,7 +6,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
 SOAK_MINUTES ?= 60
-SEEDS ?= 1:20000
+SEEDS ?= 1:100000
 DROPS_CLIENTS ?= 2000
 DROPS_MINUTES ?= 3
 DROPS = tests/drops/drops-box tests/drops/drops-clients
@@ -43,9 +43,10 @@ fuzz: ## run libFuzzer for FUZZ_SECONDS (600)
 	@tools/install-deps build test
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
-swarm: build ## run the simulator from the seeds SEEDS (1:20000)
+swarm: build ## run the simulator, of sessions and of plain relays, from the seeds SEEDS (1:100000), half an hour
 	@tools/install-deps build test
-	@ninja -C $(BUILD) tests/sim/sim_swarm
+	@ninja -C $(BUILD) tests/sim/sim_swarm tests/sim/sim_sessions
+	@$(BUILD)/tests/sim/sim_sessions --seeds $(SEEDS)
 	@$(BUILD)/tests/sim/sim_swarm --seeds $(SEEDS)
 
 soak: ## load a gateway for SOAK_MINUTES (60); nothing it holds may grow
