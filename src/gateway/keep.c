@@ -222,7 +222,9 @@ struct hf_worker *hf_keep_owner(struct hf_gateway *gateway, const struct hf_toke
 
 struct hf_worker *hf_keep_owner_of_secret(struct hf_gateway *gateway, struct hf_slice secret)
 {
-    return gateway->workers[hf_siphash(gateway->secret, secret) % gateway->worker_count];
+    size_t count =
+        gateway->worker_count < HF_KEEP_WORKERS ? gateway->worker_count : HF_KEEP_WORKERS;
+    return gateway->workers[hf_siphash(gateway->secret, secret) % count];
 }
 
 uint64_t hf_keep_received(const struct hf_keep *keep)

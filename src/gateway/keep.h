@@ -38,6 +38,8 @@ struct hf_keep *hf_keep_find(struct hf_worker *worker, const struct hf_token *ke
 /* The offer names a session of this worker, with its secret: the connection will take the place of
  * another, so a limit on connections does not count it. */
 bool hf_keep_replaces(struct hf_worker *worker, const struct hf_offer *offer);
+/* Tokens name a worker in one byte: those beyond have no sessions. */
+#define HF_KEEP_WORKERS 256
 /* The worker that owns a session, from its token or key; and the one that an opening secret falls
  * to. NULL: no worker of this process. */
 struct hf_worker *hf_keep_owner(struct hf_gateway *gateway, const struct hf_token *token);

@@ -136,7 +136,7 @@ static void backend_fault(struct hf_wire *w, enum hf_cause cause, uint16_t code,
     lost(keep_of(w), cause, 0, code, why);
 }
 
-static void backend_gone(struct hf_wire *w, bool answered)
+static void backend_gone(struct hf_wire *w, uint16_t code)
 {
     struct hf_keep *k = keep_of(w);
     if (k->session.state == HF_SESSION_ENDED) {
@@ -162,6 +162,33 @@ static void backend_beat(struct hf_wire *w, bool pong)
     }
 }
 
+static void hold(struct hf_keep *k)
+{
+    hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
+    hf_keep_set_timer(k);
+}
+
+static void end_look(struct hf_keep *k)
+{
+    struct hf_keep_look *look = k->look;
+    look->looking = false;
+    look->reserve += look->now;
+    look->at = look->reserve < HF_PARK_RESERVE ? hf_keep_now(k) + LOOK_EVERY : HF_NEVER;
+    hold(k);
+}
+
+/* In a look only small messages are taken: the reserve is for finding pings and the Close. */
+static bool backend_begins(struct hf_wire *w, uint64_t bytes)
+{
+    struct hf_keep *k = keep_of(w);
+    if (k->look == NULL || !k->look->looking || hf_record_cost(bytes) <= LOOK_BYTES) {
+        return true;
+    }
+    k->look->now += LOOK_BYTES; /* what stands in its way is used up by looking at it */
+    end_look(k);
+    return false;
+}
+
 static const struct hf_wire_ops backend_ops = {.frame = backend_frame,
                                                .message = backend_message,
                                                .closed = backend_closed,
@@ -169,6 +196,7 @@ static const struct hf_wire_ops backend_ops = {.frame = backend_frame,
                                                .fault = backend_fault,
                                                .drained = backend_drained,
                                                .beat = backend_beat,
+                                               .begins = backend_begins,
                                                .gone = backend_gone};
 
 void hf_keep_backend_open(struct hf_keep *k, struct hf_stream *stream)
@@ -194,18 +222,13 @@ void hf_keep_forget_full(struct hf_keep *k)
     k->look = NULL;
 }
 
-static void hold(struct hf_keep *k)
-{
-    hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
-    hf_keep_set_timer(k);
-}
-
 void hf_keep_check_room(struct hf_keep *k)
 {
     bool room = hf_session_has_room(&k->session, hf_keep_rules(k), hf_keep_now(k));
     struct hf_keep_look *look = k->look;
     if (room && k->full) {
         hf_keep_forget_full(k);
+        hf_wire_gate(&k->backend, false);
         hf_wire_unhold(&k->backend, HF_WIRE_HOLD_OWNER);
     } else if (!room && !k->full) {
         k->full = true;
@@ -215,10 +238,7 @@ void hf_keep_check_room(struct hf_keep *k)
         }
         hold(k);
     } else if (look != NULL && look->looking && look->now >= LOOK_BYTES) {
-        look->looking = false;
-        look->reserve += look->now;
-        look->at = look->reserve < HF_PARK_RESERVE ? hf_keep_now(k) + LOOK_EVERY : HF_NEVER;
-        hold(k);
+        end_look(k);
     }
 }
 
@@ -228,6 +248,7 @@ void hf_keep_look(struct hf_keep *k)
     look->at = HF_NEVER;
     look->now = 0;
     look->looking = true;
+    hf_wire_gate(&k->backend, true);
     hf_wire_unhold(&k->backend, HF_WIRE_HOLD_OWNER);
 }
 

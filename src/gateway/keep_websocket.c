@@ -143,11 +143,11 @@ static void client_lost(struct hf_wire *w, enum hf_cause cause, int error)
     socket_free(s);
 }
 
-static void client_gone(struct hf_wire *w, bool answered)
+static void client_gone(struct hf_wire *w, uint16_t code)
 {
     struct socket *s = socket_of_wire(w);
-    if (s->a.keep != NULL && answered) {
-        (void)hf_keep_closed(&s->a, HF_CLOSE_NO_CODE, hf_slice(NULL, 0));
+    if (s->a.keep != NULL && code != 0) {
+        (void)hf_keep_closed(&s->a, code, hf_slice(NULL, 0));
     }
     if (s->a.keep != NULL) {
         hf_keep_lost(&s->a, HF_CAUSE_CLIENT_TIMEOUT, 0);
@@ -292,8 +292,9 @@ static const struct hf_route *route_of(const struct hf_opening *o)
 bool hf_opening_keeps(const struct hf_opening *o)
 {
     const struct hf_route *route = route_of(o);
-    return o->offer.kind != HF_OFFER_NONE && route != NULL && route->config->session.enabled &&
-           !o->ended && o->client != NULL && o->fallback.kind == HF_FALLBACK_NONE;
+    return o->offer.kind != HF_OFFER_NONE && o->offer.kind != HF_OFFER_BAD && route != NULL &&
+           route->config->session.enabled && !o->ended && o->client != NULL &&
+           o->fallback.kind == HF_FALLBACK_NONE;
 }
 
 /* Takes the opening's stream. NULL on no memory. */

@@ -147,9 +147,12 @@ static struct hf_worker *owner_of(const struct hf_opening *o, const struct hf_he
     if (offer.kind == HF_OFFER_OPEN) {
         return hf_keep_owner_of_secret(gateway, hf_slice(offer.open_secret, offer.open_secret_len));
     }
-    return offer.kind == HF_OFFER_RESUME && hf_token_read(offer.token, &token)
-               ? hf_keep_owner(gateway, &token)
-               : NULL;
+    struct hf_worker *owner = offer.kind == HF_OFFER_RESUME && hf_token_read(offer.token, &token)
+                                  ? hf_keep_owner(gateway, &token)
+                                  : NULL;
+    return owner == NULL && offer.kind != HF_OFFER_NONE && o->worker->index >= HF_KEEP_WORKERS
+               ? gateway->workers[o->worker->index % HF_KEEP_WORKERS]
+               : owner;
 }
 
 static size_t take_head(struct hf_opening *o, struct hf_slice bytes)

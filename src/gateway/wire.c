@@ -312,8 +312,22 @@ static void take_close(struct hf_wire *w, struct hf_slice payload)
         return;
     }
     w->peer_done = true;
-    w->answered = true;
+    w->peer_code = code;
     w->ops->closed(w, code, reason);
+}
+
+/* The peer's Close, while it closes: the answer to ours, or one that crossed it. */
+static void note_close(struct hf_wire *w, const struct hf_frame_head *head, struct hf_slice frame)
+{
+    uint8_t payload[HF_CONTROL_PAYLOAD_MAX];
+    size_t len = (size_t)head->length;
+    uint16_t code;
+    uint16_t fault;
+    struct hf_slice reason;
+    memcpy(payload, frame.ptr + head->size, len);
+    hf_mask_apply(payload, len, head->mask, 0);
+    w->peer_done = true;
+    w->peer_code = hf_close_read(hf_slice(payload, len), &code, &reason, &fault) ? code : fault;
 }
 
 static void take_control(struct hf_wire *w, const struct hf_frame_head *head, struct hf_slice frame)
@@ -395,6 +409,11 @@ static bool read_step(struct hf_wire *w, struct hf_slice rest, size_t *taken)
             w->in = before;
             return false;
         }
+        if (w->gated && step.begins && w->state == HF_WIRE_OPEN &&
+            !w->ops->begins(w, step.head.length)) {
+            w->in = before;
+            return false;
+        }
         *taken = step.size;
         if (w->state == HF_WIRE_OPEN) {
             take_data(w, &step, before.left == 0, hf_slice_first(rest, step.size));
@@ -408,8 +427,7 @@ static bool read_step(struct hf_wire *w, struct hf_slice rest, size_t *taken)
         if (w->state == HF_WIRE_OPEN) {
             take_control(w, &step.head, rest);
         } else if (step.head.opcode == HF_OP_CLOSE) {
-            w->peer_done = true;
-            w->answered = true;
+            note_close(w, &step.head, rest);
         }
         return true;
     case HF_FLOW_MORE:
@@ -474,8 +492,8 @@ static enum hf_cause cause_of(const struct hf_wire *w, const struct hf_end *end)
 static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct hf_wire *w = owner;
-    bool was_open = w->state == HF_WIRE_OPEN && !w->answered;
-    bool answered = w->answered;
+    uint16_t code = w->peer_code;
+    bool was_open = w->state == HF_WIRE_OPEN && code == 0;
     enum hf_cause cause = cause_of(w, end);
     int error = end->error;
     w->peer_done = true;
@@ -483,7 +501,7 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
     if (was_open) {
         w->ops->lost(w, cause, error);
     } else {
-        w->ops->gone(w, answered);
+        w->ops->gone(w, code);
     }
 }
 

@@ -32,10 +32,14 @@ struct hf_wire_ops {
     void (*fault)(struct hf_wire *w, enum hf_cause cause, uint16_t code, const char *why);
     /* The socket has accepted all that it was given, after it had not. */
     void (*drained)(struct hf_wire *w);
+    /* A message of at least so many bytes begins, while the wire is gated (hf_wire_gate). False: it
+     * stays with io, and the owner holds the wire. May be NULL. */
+    bool (*begins)(struct hf_wire *w, uint64_t bytes);
     /* A ping has gone out, or its pong came. May be NULL. */
     void (*beat)(struct hf_wire *w, bool pong);
-    /* A wire that was closed has no stream any more. `answered`: the peer's Close came. */
-    void (*gone)(struct hf_wire *w, bool answered);
+    /* A wire that was closed has no stream any more. code: of the peer's Close (1005: an empty
+     * one); 0: none came. */
+    void (*gone)(struct hf_wire *w, uint16_t code);
 };
 
 /* Why it is not read. */
@@ -64,23 +68,24 @@ struct hf_wire {
     struct hf_wire_bytes *out;  /* that the socket has not taken; NULL mostly */
     struct hf_timer timer;
     uint64_t bytes_in;
-    uint32_t wake_ms;  /* when HF_WIRE_HOLD_BUDGET ends */
-    uint32_t stuck_ms; /* since when it takes nothing, while `out` waits */
-    uint32_t left;     /* bytes of its input that were seen and not taken */
-    uint32_t given;    /* bytes ever sent to it, modulo 2^32 */
-    uint32_t acked;    /* of those its TCP had acknowledged at the last look */
-    uint32_t ping_at;  /* `given` when the ping that is out joined a long queue; else as acked */
-    uint8_t state;     /* enum hf_wire_state */
-    uint8_t hold;      /* enum hf_wire_hold, or-ed */
-    uint8_t pongs;     /* that wait in `out` */
+    uint32_t wake_ms;   /* when HF_WIRE_HOLD_BUDGET ends */
+    uint32_t stuck_ms;  /* since when it takes nothing, while `out` waits */
+    uint32_t left;      /* bytes of its input that were seen and not taken */
+    uint32_t given;     /* bytes ever sent to it, modulo 2^32 */
+    uint32_t acked;     /* of those its TCP had acknowledged at the last look */
+    uint32_t ping_at;   /* `given` when the ping that is out joined a long queue; else as acked */
+    uint16_t peer_code; /* of the peer's Close; 0: none came */
+    uint8_t state;      /* enum hf_wire_state */
+    uint8_t hold;       /* enum hf_wire_hold, or-ed */
+    uint8_t pongs;      /* that wait in `out` */
     bool is_client : 1;
     bool tls : 1;
     bool pinging : 1;    /* a ping waits in `out` */
     bool looked : 1;     /* `acked` was looked at since it takes nothing */
     bool peer_done : 1;  /* its Close came, it broke a rule, or its stream ended: nothing more is
                             read */
-    bool answered : 1;   /* ... its Close */
     bool shut : 1;       /* our direction has ended */
+    bool gated : 1;      /* `begins` is asked */
     bool failed : 1;     /* no memory for what it should send: it is lost on the next turn */
     bool close_sent : 1; /* our Close has left */
 };
@@ -104,6 +109,10 @@ size_t hf_wire_held(const struct hf_wire *w);
 /* Not read, or read again; what was not taken stays with io. */
 void hf_wire_hold(struct hf_wire *w, enum hf_wire_hold why);
 void hf_wire_unhold(struct hf_wire *w, enum hf_wire_hold why);
+static inline void hf_wire_gate(struct hf_wire *w, bool gated)
+{
+    w->gated = gated;
+}
 /* Charges the safety budget of its control frames. False: it is used up. */
 bool hf_wire_spend(struct hf_wire *w);
 /* The payload of a frame that was lent, unmasked: as it lies there, or in the worker's scratch

@@ -160,7 +160,7 @@ static void tick_open(struct hf_wire *w)
         lose(w, HF_CAUSE_OUT_OF_RESOURCES, 0);
         return;
     }
-    if (w->answered || tick_held(w) || tick_stuck(w)) {
+    if (w->peer_code != 0 || tick_held(w) || tick_stuck(w)) {
         return;
     }
     switch (
@@ -237,10 +237,10 @@ void hf_wire_closing(struct hf_wire *w)
     if (!w->peer_done) {
         return; /* its Close is awaited */
     }
-    if (w->answered && w->is_client && !w->beat.waiting &&
+    if (w->peer_code != 0 && w->is_client && !w->beat.waiting &&
         hf_stream_unacked(w->stream) <= HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX) {
         finish_soon(w);
-    } else if (w->is_client || !w->answered) {
+    } else if (w->is_client || w->peer_code == 0) {
         shut(w); /* the peer's end is awaited */
     }
 }
@@ -285,7 +285,7 @@ void hf_wire_fire(struct hf_timer *timer, hf_time now)
     }
     /* It is over, or its time is. What was sent to a peer that is slow, not lost, is left to the
      * kernel. */
-    bool answered = w->answered;
+    uint16_t code = w->peer_code;
     hf_wire_drop_stream(w, w->failed || w->out != NULL);
-    w->ops->gone(w, answered);
+    w->ops->gone(w, code);
 }

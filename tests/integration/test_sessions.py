@@ -358,6 +358,19 @@ def test_a_close_that_was_lost_comes_again(session):
     assert s.c.closes().code == 4400
 
 
+def test_a_connection_that_is_given_up_while_the_backends_close_arrives_has_not_got_it(session):
+    g, s, served = session()
+    served.send(served.frame(TEXT, "before the end") + served.frame(8, b"\x11\x30enough"))
+    s.c.message()  # arrived, but not where it counts
+    s.c.send_close(4499)
+    s.c.closes()
+    s.c.read_end()
+    assert not g.endings()
+    assert s.resume().resumed == 1
+    assert s.message().payload == b"before the end"
+    assert (s.c.closes().code, len(s.backend.connections)) == (4400, 1)
+
+
 def test_after_an_end_a_resume_is_told_that_it_was_closed(session):
     g, s, served = session()
     s.c.say("bye", code=1000)
@@ -647,6 +660,21 @@ def test_a_chatty_backend_is_not_read_beyond_park_bytes_and_nothing_is_lost(sess
     sender.join(10)
 
 
+def test_a_backend_that_is_not_read_is_looked_at_so_that_its_pings_are_answered(session):
+    g, s, served = session(config={"session": {"park_bytes": "1KiB"}, "heartbeat": {"interval": "0"}})
+    s.cut()
+    wait_for(lambda: g.sessions()[0]["state"] == "parked" or None, "the session to be parked")
+    for i in range(4):
+        served.send_text(f"{i}" + "x" * 600)
+    wait_for(lambda: g.sessions()[0]["backend"]["held"] or None, "the backend not to be read")
+    served.send_frame(9, b"anybody?")
+    f = served.read_frame(timeout=9)
+    assert (f.opcode, f.payload) == (10, b"anybody?")
+    s.resume()
+    for i in range(4):
+        assert s.message().payload[:1] == str(i).encode()
+
+
 # ---- drain
 
 def test_a_drain_says_goaway_first_and_then_ends_the_session(session):
@@ -854,6 +882,27 @@ def test_fresh_credentials_of_another_principal_end_the_session(guarded, keys):
     _, s, _ = guarded(token(keys, sub="alice"))
     s.c.say("auth", value=token(keys, sub="mallory"))
     assert s.c.expect("end").reason == "auth"
+
+
+def test_another_backend_is_asked_with_the_newest_credentials_though_the_first_are_over(guarded, keys):
+    first = token(keys, sub="alice", lives=2)
+    _, s, served = guarded(first, config={**HOLD, "heartbeat": {"interval": "0"}})
+    assert first in served.head.target
+    over = time.time() + 2.5
+    fresh = token(keys, sub="alice", lives=3600)
+    s.c.say("auth", value=fresh)
+    s.c.expect("auth-ok")
+    wait_for(lambda: time.time() > over or None, "the first token to be over")
+    served.reset()
+    again = s.backend.next()
+    assert fresh in again.head.target
+    again.upgrade().reset()
+    s.cut()
+    third = s.backend.next().upgrade()
+    newest = token(keys, sub="alice", lives=7200)
+    assert with_token(s, newest).resume().resumed == 1
+    third.reset()
+    assert newest in s.backend.next().head.target
 
 
 def test_the_application_is_asked_again_about_fresh_credentials(gateway, backend):
