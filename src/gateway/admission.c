@@ -284,7 +284,7 @@ static bool check_host(struct hf_opening *o, const struct hf_route_config *confi
 static bool check_no_origin(struct hf_opening *o, const struct hf_route_config *config)
 {
     const struct hf_slice *site = hf_head_find(o->head, "Sec-Fetch-Site");
-    const struct hf_slice *host = hf_head_find(o->head, "Host");
+    const struct hf_slice *host = hf_opening_host(o);
     bool told = o->fallback.kind != HF_FALLBACK_NONE && site != NULL && host != NULL &&
                 !hf_slice_eq(*site, HF_LITERAL("none")); /* the address bar */
     bool own = told && hf_slice_eq(*site, HF_LITERAL("same-origin")) &&

@@ -210,7 +210,7 @@ static void origin_of_host(const struct hf_opening *o, struct hf_buffer *out)
         proto != NULL ? hf_slice_eq_nocase(*proto, HF_LITERAL("https")) : o->listener_tls != NULL;
     if (is_same_origin(o)) {
         hf_buffer_add_text(out, https ? "https://" : "http://");
-        hf_buffer_add(out, *hf_head_find(o->head, "Host"));
+        hf_buffer_add(out, *hf_opening_host(o));
     }
 }
 

@@ -113,6 +113,13 @@ static bool client_of_list(const struct hf_opening *o, const char *name, bool fo
     return found;
 }
 
+const struct hf_slice *hf_opening_host(const struct hf_opening *o)
+{
+    const struct hf_slice *front =
+        o->front_trusted ? hf_head_find(o->head, "X-Forwarded-Host") : NULL;
+    return front != NULL ? front : hf_head_find(o->head, "Host");
+}
+
 /* Headers that name the client are believed from trusted addresses only, and only the first kind
  * that is there: a broken one must not open the way to one that the proxy in front let pass. */
 void hf_opening_believe_proxies(struct hf_opening *o)

@@ -122,6 +122,9 @@ void hf_opening_admit(struct hf_opening *o);
 /* The address is one of trusted_proxies. */
 bool hf_opening_trusts(const struct hf_opening *o, const uint8_t address[16]);
 bool hf_opening_trusts_peer(const struct hf_opening *o);
+/* The host that the client asked for, as a trusted proxy in front says or as Host does. NULL: none.
+ */
+const struct hf_slice *hf_opening_host(const struct hf_opening *o);
 /* Sets the peer to the client that trusted proxies name. */
 void hf_opening_believe_proxies(struct hf_opening *o);
 /* What the request to a backend is made from, borrowed from the opening; from admission on. */

@@ -6,12 +6,14 @@
 
 #define ORIGIN_MAX 300 /* bytes: a scheme, a name of 253 and a port */
 
-/* The host part, behind the scheme when there is one, is a star alone. */
+/* The host part, behind the scheme when there is one, is a star alone; or it is the opaque origin,
+ * which every sandboxed frame has. */
 static bool takes_every_host(struct hf_slice pattern)
 {
     size_t at = hf_slice_search(pattern, HF_LITERAL("://"));
     struct hf_slice host = at < pattern.len ? hf_slice_from(pattern, at + 3) : pattern;
-    return hf_slice_eq(hf_slice_first(host, hf_slice_find(host, ':')), HF_LITERAL("*"));
+    return hf_slice_eq(hf_slice_first(host, hf_slice_find(host, ':')), HF_LITERAL("*")) ||
+           hf_slice_eq_nocase(pattern, HF_LITERAL("null"));
 }
 
 enum hf_cors hf_cors_judge(const char *const *patterns, size_t count, const struct hf_slice *origin)

@@ -17,8 +17,8 @@ enum hf_cors {
     HF_CORS_LISTED,  /* this origin may, with credentials */
 };
 /* patterns as for hf_origin_matches; none: every origin. A pattern that takes every host ("*",
- * "https://" and "*") lists nobody: cookies are for origins that somebody has named. origin NULL:
- * the request has none. */
+ * "https://" and "*"), or "null", lists nobody: cookies are for origins that somebody has named.
+ * origin NULL: the request has none. */
 enum hf_cors hf_cors_judge(const char *const *patterns, size_t count,
                            const struct hf_slice *origin);
 /* Header lines of an answer. */

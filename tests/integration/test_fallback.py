@@ -947,6 +947,16 @@ def test_a_page_of_the_gateways_own_origin_needs_no_origin_header(relay):
     assert e.read_head().status == 200
 
 
+def test_a_trusted_proxy_says_which_host_a_page_of_the_same_origin_asked_for(relay):
+    g, b = relay({"origins": ["https://app.test"], "trusted_proxies": ["127.0.0.1"]})
+    front = [("Accept", EVENTS), ("Sec-Fetch-Site", "same-origin"), ("X-Forwarded-Host", "app.test"), ("X-Forwarded-Proto", "https")]
+    e = Line(g.address)
+    e.send(request("GET", "/", front, host="inner:8800"))
+    served = b.next().upgrade()
+    assert served.head.get("origin") == "https://app.test"
+    assert e.read_head().status == 200
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_page_elsewhere_cannot_hide_its_origin(relay, site):
     g, b = relay({"origins": ["https://app.test"]})
