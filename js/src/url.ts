@@ -21,7 +21,7 @@ export function wsUrl(base: string | undefined | null, path = ''): string {
 export function absolute(url: string): string {
   let text = String(url).trim();
   if (!/^[a-z][a-z0-9+.-]*:/i.test(text) && typeof location === 'object' && location && location.href) text = new URL(text, location.href).href;
-  text = text.replace(/^http(s?):/i, 'ws$1:').replace(/#.*$/, '');
+  text = text.replace(/^(http|ws)(s?):/i, (_, _kind, s) => `ws${s.toLowerCase()}:`).replace(/#.*$/, '');
   if (!/^wss?:\/\/[^/?\s]+[^\s]*$/i.test(text)) throw domError('SyntaxError', `bad URL: ${url}`);
   return /^\w+:\/\/[^/?]+$/.test(text) ? text + '/' : text;
 }
