@@ -3,6 +3,7 @@
 import { WebSocket } from './dist/index.js';
 
 const query = new URLSearchParams(location.search);
+if (query.get('chance')) Math.random = () => Number(query.get('chance')); // for a delay that is known
 const run = (window.run = { lifecycle: [], received: [], sent: 0, events: [], options: JSON.parse(query.get('options') || '{}') });
 const socket = (run.socket = new WebSocket(query.get('url'), [], run.options));
 for (const type of ['open', 'close', 'error', 'reconnecting', 'reconnected', 'rebound']) {
