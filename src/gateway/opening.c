@@ -137,7 +137,7 @@ static struct hf_worker *owner_of(const struct hf_opening *o, const struct hf_he
     if (gateway->worker_count == 1) {
         return NULL;
     }
-    if (hf_fallback_names(head, &offer, &token)) {
+    if (hf_fallback_names(head, &offer, &token) && hf_keep_owner(gateway, &token) != NULL) {
         return hf_keep_owner(gateway, &token);
     }
     while (hf_head_next_member(head, "Sec-WebSocket-Protocol", &cursor, &member)) {
