@@ -393,15 +393,16 @@ static bool enter(struct hf_opening *o, enum hf_limit_kind kind, uint32_t max, c
     if (entry == NULL || (o->identity->membership->entered & bit) != 0) {
         return true;
     }
-    if (hf_keep_replaces(o->worker, &o->offer)) {
-        hf_limit_force(entry); /* the one that it takes the place of is counted too */
-    } else if (!hf_limit_enter(entry, max)) {
-        if (!o->identity->route->config->limits.dry_run) {
+    if (!hf_limit_enter(entry, max)) {
+        if (o->identity->route->config->limits.dry_run) {
+            count_dry_run(o, limit);
+        } else if (hf_keep_replaces(o->worker, &o->offer)) {
+            o->over_limit = true; /* the one that it takes the place of is counted too */
+        } else {
             hf_opening_refuse(o, HF_CAUSE_CONNECTION_LIMIT, 429, limit, 5);
             return false;
         }
         hf_limit_force(entry);
-        count_dry_run(o, limit);
     }
     o->identity->membership->entered |= bit;
     return true;

@@ -280,6 +280,7 @@ void hf_fallback_attach(struct hf_opening *o)
     struct hf_arrival arrival = {.offer = &o->offer,
                                  .identity = o->identity,
                                  .petition = hf_opening_petition(o),
+                                 .over_limit = o->over_limit,
                                  .gaps = sse && o->fallback.by_hand};
     if (seat == NULL) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);

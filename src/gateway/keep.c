@@ -519,9 +519,30 @@ static void discard(struct hf_keep *k)
     hf_pool_put(&keeper->keep_pool, k);
 }
 
+static void record_refusal(struct hf_worker *worker, const struct hf_identity *identity,
+                           enum hf_cause cause, const char *reason)
+{
+    struct hf_ending e = {.cause = cause, .rtt_us = UINT32_MAX};
+    (void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
+    hf_ledger_record(worker, identity, &e);
+}
+
+/* It was let in beyond a limit because it would take another one's place, and that came to nothing.
+ */
+static void refuse_over_limit(struct hf_worker *worker, const struct hf_arrival *arrival)
+{
+    record_refusal(worker, arrival->identity, HF_CAUSE_CONNECTION_LIMIT, "too many connections");
+    hf_identity_free(arrival->identity, worker);
+    hf_attachment_refuse(worker->keeper, arrival->attachment, "gateway", "limit", 429, 5000);
+}
+
 static enum hf_status begin(struct hf_worker *worker, const struct hf_arrival *arrival,
                             const struct hf_refused *refused)
 {
+    if (arrival->over_limit) {
+        refuse_over_limit(worker, arrival);
+        return HF_OK;
+    }
     struct hf_keep *k = keep_new(worker, arrival->identity);
     if (k == NULL) {
         return HF_NO_MEMORY;
@@ -561,14 +582,6 @@ static void join(struct hf_keep *k, const struct hf_arrival *arrival)
     if (k->session.state != HF_SESSION_OPENING) {
         greet(k, true, 0);
     }
-}
-
-static void record_refusal(struct hf_worker *worker, const struct hf_identity *identity,
-                           enum hf_cause cause, const char *reason)
-{
-    struct hf_ending e = {.cause = cause, .rtt_us = UINT32_MAX};
-    (void)snprintf(e.reason, sizeof(e.reason), "%s", reason);
-    hf_ledger_record(worker, identity, &e);
 }
 
 static void refuse_stale(struct hf_worker *worker, const struct hf_arrival *arrival)

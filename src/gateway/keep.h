@@ -22,8 +22,10 @@ struct hf_arrival {
     struct hf_identity *identity;       /* taken over on success */
     const struct hf_petition *petition; /* borrowed for the call */
     struct hf_attachment *attachment;
-    bool gaps; /* an EventSource by hand: messages that are gone are told by the control `gap`
-                  instead of refusing the resume */
+    bool over_limit; /* a limit on connections lets it in only in place of another: it gets no new
+                        session */
+    bool gaps;       /* an EventSource by hand: messages that are gone are told by the control `gap`
+                        instead of refusing the resume */
 };
 /* Decides: a new session, a join or a resume. Whatever it decides the client hears from the keep
  * (hello, replay, or end), at once or when the backend has answered; the attachment's `keep` is

@@ -131,7 +131,7 @@ void hf_keep_finish_bye(struct hf_keep *k, bool now)
     struct hf_session *s = &k->session;
     if (k->bye == NULL || s->state == HF_SESSION_ENDED ||
         (!now && (s->written != s->counted || s->taken != s->counted) &&
-         s->state == HF_SESSION_ATTACHED)) {
+         (s->state == HF_SESSION_ATTACHED || s->state == HF_SESSION_PARKED))) {
         return;
     }
     struct hf_keep_bye bye = *k->bye;

@@ -341,6 +341,7 @@ void hf_opening_arrive(struct hf_opening *o)
     struct hf_arrival arrival = {.offer = &o->offer,
                                  .identity = o->identity,
                                  .petition = hf_opening_petition(o),
+                                 .over_limit = o->over_limit,
                                  .attachment = &s->a};
     if (hf_keep_arrive(worker, &arrival) != HF_OK) {
         hf_opening_record(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 0);

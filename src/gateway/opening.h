@@ -59,6 +59,7 @@ struct hf_opening {
     uint8_t charged;             /* bits by enum hf_limit_kind: the handshake was charged there */
     bool admitted;               /* the limits by address, route and total were passed */
     bool tell_version;           /* the refusal carries Sec-WebSocket-Version */
+    bool over_limit;             /* it may only come in as the next connection of a session */
     bool moved;                  /* it came from another worker */
     bool early_bytes;            /* the client sent bytes behind its head */
     struct hf_tls *listener_tls; /* borrowed from the runtime; NULL: plain */

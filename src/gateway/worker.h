@@ -72,15 +72,16 @@ struct hf_worker;
                                                         "Holds that another backend "              \
                                                         "connection ended")                        \
                                         row(backend_holds_failed, "Holds that ended without one: " \
-                                                                  "by time, or by a refusal") row( \
-                                            backend_holds_left, "Holds that the client's leaving " \
-                                                                "or the gateway ended")            \
-                                            row(backend_hold_ms,                                   \
-                                                "Milliseconds that clients were "                  \
-                                                "held, over all holds that ended")                 \
-                                                row(sessions_opened,                               \
-                                                    "Sessions (hf1) that were opened")             \
-                                                    row(sessions_joined,                           \
+                                                                  "by time, or by a refusal")      \
+                                            row(backend_holds_left,                                \
+                                                "Holds that the client's leaving "                 \
+                                                "or the gateway ended")                            \
+                                                row(backend_hold_ms,                               \
+                                                    "Milliseconds that clients were "              \
+                                                    "held, over all holds that ended")             \
+                                                    row(sessions_opened, "Sessions (hf1) that "    \
+                                                                         "were opened") row(       \
+                                                        sessions_joined,                           \
                                                         "Openings that joined a session whose "    \
                                                         "first answer was lost")                   \
                                                         row(sessions_parked,                       \

@@ -937,6 +937,30 @@ def test_a_resume_takes_the_place_of_a_connection_in_the_limits(relay):
     assert (end.verb, end.reason, end.http) == ("end", "limit", 429)
 
 
+def test_a_resume_that_comes_to_nothing_gets_no_session_beyond_a_limit(relay):
+    g, b = relay({"limits": {"address_connections": 1}})
+    s = Session(g.address)
+    c = s.knock()
+    b.next().upgrade()
+    s.greeted(c)
+    end = s.greeted(s.knock_again(epoch=s.epoch + 1))  # the token is good: it would take the place of its own
+    assert (end.verb, end.reason, end.http) == ("end", "limit", 429)
+    assert b.accepted == 1
+
+
+def test_a_goodbye_whose_connection_is_lost_still_brings_what_was_before_it(relay):
+    g, b = relay({"limits": {"messages_per_minute": 60, "messages_burst": 1}})
+    s = Session(g.address)
+    c = s.knock()
+    served = b.next().upgrade()
+    s.greeted(c)
+    s.c.send(s.c.frame(TEXT, "first") + s.c.frame(TEXT, "waits a second") + s.c.frame(TEXT, b"\x01bye code=1000"))
+    served.expect_text("first")
+    s.c.fin()
+    served.expect_text("waits a second")
+    served.expect_close(1000)
+
+
 # ---- caps
 
 def test_the_one_that_waited_longest_makes_room_for_another_of_its_address(relay):
