@@ -36,6 +36,12 @@ async function visit(name, query, look = {}) {
   scene.push(gate.stop);
   const box = await middlebox(gate.port);
   scene.push(box.stop);
+  /** The gateway is killed, and one that knows no session takes its place. */
+  box.restart = async () => {
+    gate.child.kill('SIGKILL');
+    await until(async () => !(await accepts(gate.port)), 'the gateway to be gone');
+    scene.push((await gateway(folder, servers[name].port, [], gate.port)).stop);
+  };
   const site = await pages(path.join(ROOT, 'src/tools/pages'), {
     '/demo.json': () => JSON.stringify({ [name]: `ws://127.0.0.1:${box.port}${query}`, cut: true }),
     '/cut': (request) => { assert.equal(request.method, 'POST'); box.cut(); return ''; },
@@ -87,6 +93,22 @@ test('the inbox on Daphne: what is written while the connection is away arrives,
   await page.getByRole('button', { name: 'Mark all read' }).click();
   assert.equal(await page.title(), 'Inbox');
   assert.ok(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), 'nothing sticks out of a phone');
+  assert.deepEqual(page.complaints, []);
+});
+
+test('the inbox says so when its session is lost, with how many of its messages may be, and goes on with a new one', async () => {
+  const { page, box } = await visit('inbox', `/ws/inbox/?token=${jsonWebToken()}`);
+  box.rule = () => 'reset';
+  box.silent = true; // what goes now never arrives
+  await page.getByPlaceholder('Write to yourself').fill('lost with its session');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Cut my connection' }).click();
+  await page.locator('#state[data-state=reconnecting]').waitFor();
+  box.silent = false;
+  await box.restart();
+  box.rule = () => 'pass';
+  await page.getByText(/^A session was lost; [12] of your messages may not have arrived/).waitFor({ timeout: 20_000 });
+  await page.locator('#state[data-state=connected]').waitFor();
   assert.deepEqual(page.complaints, []);
 });
 

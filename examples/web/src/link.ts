@@ -96,7 +96,7 @@ export class Link {
   state: State = 'connecting';
   cuts = 0;      // connections that were lost
   resumed = 0;   // of those, how many went on as if nothing had been
-  lost = 0;      // messages, by the library's own account
+  uncertain = 0; // messages of ours that may not have arrived, since their session was lost
   longest = 0;   // ms away, at most
   #since = Date.now();
   #pill: HTMLElement;
@@ -109,21 +109,26 @@ export class Link {
     this.#told = told;
     socket.addEventListener('open', () => this.#become('connected'));
     socket.addEventListener('reconnecting', () => {
-      if (this.state !== 'connecting' && this.state !== 'reconnecting') this.cuts++;
-      if (this.state !== 'connecting') this.#become('reconnecting');
+      if (this.state === 'connected' || this.state === 'resumed') {
+        this.cuts++;
+        this.#become('reconnecting');
+      }
       this.#say();
     });
     socket.addEventListener('reconnected', () => {
       this.resumed++;
       this.#become('resumed');
     });
-    socket.addEventListener('close', () => this.#become('closed'));
+    socket.addEventListener('close', (event: { willReconnect: boolean; unacknowledged: unknown[] }) => {
+      this.uncertain += event.unacknowledged.length;
+      this.#become(event.willReconnect ? 'lost' : 'closed');
+    });
     setInterval(() => this.#say(), 200);
     this.#say();
   }
 
   get away(): boolean {
-    return this.state === 'reconnecting' || this.state === 'closed' || this.state === 'connecting';
+    return this.state !== 'connected' && this.state !== 'resumed';
   }
 
   #become(state: State): void {
@@ -138,11 +143,11 @@ export class Link {
     if (this.state === 'resumed' && Date.now() - this.#since > 4000) this.#become('connected');
     const next = this.#socket.nextRetryAt, seconds = next ? Math.ceil((next - Date.now()) / 1000) : 0;
     const words: Record<State, string> = {
-      connecting: 'connecting',
+      connecting: seconds > 1 ? `connecting in ${seconds} s` : 'connecting',
       connected: 'connected',
       reconnecting: seconds > 1 ? `reconnecting in ${seconds} s` : 'reconnecting',
       resumed: 'resumed, nothing lost',
-      lost: 'session lost',
+      lost: seconds > 1 ? `session lost, a new one in ${seconds} s` : 'session lost',
       closed: 'closed',
     };
     this.#pill.dataset['state'] = this.state;
@@ -219,8 +224,10 @@ export function sentence(link: Link): string {
   switch (link.state) {
     case 'connecting': return 'Reaching the server.';
     case 'reconnecting': return 'The connection is gone. What you send is kept, and what was sent to you waits at the gateway.';
-    case 'closed': case 'lost': return 'The session has ended.';
+    case 'closed': return 'The session has ended.';
+    case 'lost': return 'The session could not be resumed: what was sent to you meanwhile is lost. A new one follows.';
     default:
+      if (link.uncertain) return `A session was lost; ${link.uncertain} of your messages may not have arrived.`;
       return link.cuts === 0 ? 'One session since you opened this page.'
         : `Cut ${times(link.cuts)} and resumed ${times(link.resumed)}: still the same session.`;
   }
