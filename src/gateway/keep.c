@@ -129,10 +129,10 @@ static struct hf_token token_of(const struct hf_keep *k)
 
 /* What people call it: in hello, and for backends that ask for it. */
 #define SESSION_NAME_MAX 40
-static void name_session(const struct hf_keep *k, char name[SESSION_NAME_MAX])
+static void name_session(const struct hf_worker *worker, uint64_t id, char name[SESSION_NAME_MAX])
 {
-    (void)snprintf(name, SESSION_NAME_MAX, "%08x-%llu", k->backend.worker->gateway->boot,
-                   (unsigned long long)k->session.id);
+    (void)snprintf(name, SESSION_NAME_MAX, "%08x-%llu", worker->gateway->boot,
+                   (unsigned long long)id);
 }
 
 struct hf_petition *hf_keep_petition(const struct hf_keep *k, const struct hf_petition *from)
@@ -145,7 +145,7 @@ struct hf_petition *hf_keep_petition(const struct hf_keep *k, const struct hf_pe
     if (header == NULL) {
         return hf_petition_new(from);
     }
-    name_session(k, name);
+    name_session(k->backend.worker, k->session.id, name);
     hf_buffer_init(&extra, &hf_heap, SIZE_MAX / 2);
     hf_buffer_add(&extra, from->extra);
     hf_buffer_addf(&extra, "%s: %s\r\n", header, name);
@@ -330,7 +330,7 @@ static void greet(struct hf_keep *k, bool resumed, uint64_t missing)
     make_secret(keeper, token.secret);
     token.generation = hf_session_offer(&k->session, token.secret);
     hf_token_write(&token, token_text);
-    name_session(k, name);
+    name_session(k->backend.worker, k->session.id, name);
     hf_control_init(&hello, HF_VERB_HELLO);
     hf_session_hello(&k->session, hf_keep_rules(k), &hello);
     hello.session = hf_slice_of(name);
@@ -592,6 +592,34 @@ static void refuse_stale(struct hf_worker *worker, const struct hf_arrival *arri
     hf_attachment_refuse(worker->keeper, arrival->attachment, "gateway", "stale", 0, 0);
 }
 
+/* The goodbye was answered, and the answer lost. The client learns what arrived; it wants no other
+ * session, so none is made and the backend is not asked. Token and key of this hello are nobody's.
+ */
+static void answer_goodbye(struct hf_worker *worker, const struct hf_arrival *arrival,
+                           const struct hf_token *token, uint64_t received)
+{
+    const struct hf_session_rules *rules = &arrival->identity->route->session_rules;
+    struct hf_session none;
+    struct hf_control hello;
+    char name[SESSION_NAME_MAX];
+    char key[HF_KEY_CHARS];
+    hf_session_init(&none, token->id, 1);
+    hf_key_write(token, key);
+    name_session(worker, token->id, name);
+    hf_control_init(&hello, HF_VERB_HELLO);
+    hf_session_hello(&none, rules, &hello);
+    hello.session = hf_slice_of(name);
+    hello.token = arrival->offer->token;
+    hello.key = hf_slice(key, sizeof(key));
+    hello.resumed = 0;
+    hello.reason = hf_slice_of(hf_resume_verdict_text(HF_RESUME_CLOSED));
+    hello.old_received = received;
+    record_refusal(worker, arrival->identity, HF_CAUSE_CLIENT_CLOSE, "the goodbye came again");
+    hf_identity_free(arrival->identity, worker);
+    hf_attachment_say(worker->keeper, arrival->attachment, &hello);
+    hf_attachment_refuse(worker->keeper, arrival->attachment, "client", "closed", 0, 0);
+}
+
 /* What becomes of a resume, and the session when it is there. */
 static enum hf_resume_verdict judge(struct hf_worker *worker, const struct hf_arrival *arrival,
                                     struct hf_keep **keep, struct hf_token *token,
@@ -609,6 +637,7 @@ static enum hf_resume_verdict judge(struct hf_worker *worker, const struct hf_ar
             return HF_RESUME_UNKNOWN;
         }
         refused->old_received = tomb->received;
+        refused->goodbye = tomb->goodbye;
         return (enum hf_resume_verdict)tomb->verdict;
     }
     enum hf_resume_verdict verdict = hf_session_check(
@@ -644,6 +673,10 @@ static enum hf_status resume(struct hf_worker *worker, const struct hf_arrival *
         if (k->session.state != HF_SESSION_OPENING) {
             greet(k, true, missing);
         }
+        return HF_OK;
+    }
+    if (verdict == HF_RESUME_CLOSED && refused.goodbye) {
+        answer_goodbye(worker, arrival, &token, refused.old_received);
         return HF_OK;
     }
     if (verdict == HF_RESUME_POISON && k != NULL) { /* else its tombstone says so */

@@ -125,7 +125,8 @@ void hf_keep_end(struct hf_keep *k, const struct hf_farewell *f)
     }
     record(k, f);
     if (was_open) {
-        hf_tomb_raise(hf_keep_keeper(k), &k->session, f->verdict, hf_keep_rules(k)->window);
+        hf_tomb_raise(hf_keep_keeper(k), &k->session, f->verdict, f->cause == HF_CAUSE_CLIENT_CLOSE,
+                      hf_keep_rules(k)->window);
     }
     hf_session_end(&k->session);
     k->session.connected = false;

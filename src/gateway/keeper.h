@@ -31,6 +31,7 @@ struct hf_keep_bye {
 struct hf_refused {
     const char *reason;    /* NULL: none was asked for, or it went well */
     uint64_t old_received; /* HF_NO_COUNT: not known */
+    bool goodbye;          /* the client had ended the session itself */
 };
 
 struct hf_keep_auth; /* keep_auth.c */

@@ -47,7 +47,7 @@ static void sweep(struct hf_keeper *keeper)
 }
 
 void hf_tomb_raise(struct hf_keeper *keeper, const struct hf_session *s,
-                   enum hf_resume_verdict verdict, hf_time window)
+                   enum hf_resume_verdict verdict, bool goodbye, hf_time window)
 {
     sweep(keeper);
     struct hf_tomb *t = calloc(1, sizeof(*t));
@@ -60,6 +60,7 @@ void hf_tomb_raise(struct hf_keeper *keeper, const struct hf_session *s,
     t->accepted = first_bytes(s->accepted);
     t->expires_s = now_s(keeper) + (uint32_t)(window * HF_TOMB_WINDOWS / 1000000) + 1;
     t->verdict = (uint8_t)verdict;
+    t->goodbye = goodbye;
     hf_list_init(&t->order);
     uint64_t hash = hf_table_hash(&keeper->tombs, hf_slice(&t->id, sizeof(t->id)));
     if (hf_table_insert(&keeper->tombs, &t->node, hash) != HF_OK) {

@@ -18,12 +18,13 @@ struct hf_tomb {
     uint64_t accepted;
     uint32_t expires_s; /* on the loop's clock */
     uint8_t verdict;    /* enum hf_resume_verdict */
+    bool goodbye;       /* the client has ended it, and wants no other */
 };
 _Static_assert(sizeof(struct hf_tomb) <= 100, "there may be many");
 
 /* Of a session that ends. Nothing is lost but the reason when there is no memory. */
 void hf_tomb_raise(struct hf_keeper *keeper, const struct hf_session *s,
-                   enum hf_resume_verdict verdict, hf_time window);
+                   enum hf_resume_verdict verdict, bool goodbye, hf_time window);
 /* NULL: none, or the secret is another. */
 const struct hf_tomb *hf_tomb_of_token(struct hf_keeper *keeper, const struct hf_token *token);
 const struct hf_tomb *hf_tomb_of_key(struct hf_keeper *keeper, const struct hf_token *key);

@@ -455,20 +455,6 @@ def test_a_close_without_bye_that_means_an_end_ends_the_session_with_that_code(o
     served.expect_close(code)
 
 
-def test_a_resume_of_a_session_that_has_ended_says_closed_and_what_arrived(open_session, scene):
-    g, b, wire, served = open_session()
-    wire.post("one").acked(1)
-    wire.say("bye", code=1000)
-    wire.send_close(1000)
-    served.expect_text("one")
-    served.send_frame(raw.CLOSE, served.expect_close(1000).payload)
-    wire.read_end()
-    late = connect(scene, g, offer=wire.resume_offer(0, 1))
-    b.next().upgrade()
-    late.greeted()
-    assert (late.hello["resumed"], late.hello["reason"], late.hello.get("old_received")) == (0, "closed", 1)
-
-
 def test_a_backend_that_is_lost_without_a_close_is_told_and_closed_with_1012(open_session):
     _, _, wire, served = open_session()
     served.send_text("last words")
@@ -496,3 +482,31 @@ def test_under_hold_a_lost_backend_is_replaced_and_the_client_is_told_what_is_un
     second.expect_text("d")
     second.send_text("from the second")
     assert wire.message() == b"from the second"
+
+
+def test_a_backends_close_that_was_lost_on_its_way_is_delivered_again(open_session, scene):
+    g, b, wire, served = open_session()
+    served.send(served.frame(TEXT, "last") + served.frame(raw.CLOSE, raw.close_payload(4010, "over")))
+    wire.expect_messages("last")
+    wire.say("ack", n=1)
+    while (came := wire.read())[0] != "close":
+        assert came[:2] == ("control", "ack"), came
+    wire.reset()  # for all the gateway knows, the Close never arrived
+    again = resume(scene, g, wire, 1, 1)
+    assert again.hello["resumed"] == 1, again.hello
+    again.expect("live", sent=1)
+    again.closing(4010, "over")
+    assert b.accepted == 1
+
+
+def test_a_session_that_its_own_goodbye_ended_gets_no_successor(open_session, scene):
+    g, b, wire, served = open_session()
+    wire.post("one").say("bye", code=4002, reason="done")
+    served.expect_text("one")
+    served.send_frame(raw.CLOSE, served.expect_close(4002).payload)
+    wire.reset()  # for all the client knows, the goodbye was lost
+    late = connect(scene, g, offer=wire.resume_offer(0, 1)).greeted()
+    assert (late.hello["resumed"], late.hello["reason"], late.hello["old_received"]) == (0, "closed", 1)
+    late.expect("end", who="client", reason="closed")
+    assert late.read()[0] == "close"
+    assert b.accepted == 1
