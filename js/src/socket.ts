@@ -241,8 +241,9 @@ export class WebSocket extends HoldfastTarget {
     };
   }
 
-  /** Connects anew at once and forgets failures: opens a socket that is closed or was started closed, resumes one that is open. */
-  reconnect(): void {
+  /** Connects anew at once and forgets failures: opens a socket that is closed or was started closed, resumes one that is open.
+   *  Code and reason are accepted for reconnecting-websocket's sake: nothing of a session that goes on is closed. */
+  reconnect(_code?: number, _reason?: string): void {
     this.engine.reconnect(now());
     this.watch();
     this.drain();
@@ -381,7 +382,7 @@ export class WebSocket extends HoldfastTarget {
           const all = list(protocols);
           this.address = absolute(url);
           const full = token ? withParam(this.address, options.tokenParam, token) : this.address;
-          this.log('connect', transport, this.address);
+          this.log('connect', transport, this.address.split('?')[0]);
           if (transport === 'websocket') {
             links[id] = openWebSocket(this.Class()!, full, offers.concat(all), sink);
             return;

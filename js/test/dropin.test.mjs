@@ -464,6 +464,24 @@ story('a plain connection whose server closes with 1000 or a code of its own is 
   assert.equal(ws.readyState, 3);
 });
 
+story('where a gateway appears behind a plain connection, the session counts from its own beginning', async (stage) => {
+  const ws = stage.make();
+  await stage.settle();
+  stage.socket().open('');
+  stage.socket().receive('down');
+  for (const data of ['a', 'b', 'c']) ws.send(data);
+  stage.socket().closed(1006, '', false);
+  await stage.retry();
+  await stage.greet();
+  stage.sent();
+  ws.send('d');
+  stage.socket().receive('\x01ack n=1');
+  stage.socket().receive('more');
+  await stage.clock.wait(1000);
+  assert.deepEqual(stage.sent(), ['d', '\x01ack n=1']);
+  assert.equal(ws.stats().unacknowledged, 0);
+});
+
 story('shouldReconnect decides, knowing the cause and what would be done without it', async (stage) => {
   const asked = [];
   const ws = stage.make(undefined, [], { shouldReconnect: (cause) => { asked.push([cause.code, cause.cause, cause.willReconnect]); return cause.code === 4401; } });
@@ -577,7 +595,7 @@ story('a goaway with an address is followed there, but never from wss to ws', as
 
 story('the debug log names no secret', async (stage) => {
   const words = [];
-  const ws = stage.make('wss://gateway.test/ws', [], { token: 'SECRET-JWT', debug: true, debugLogger: (...some) => words.push(...some) });
+  const ws = stage.make('wss://gateway.test/ws?own=SECRET-QUERY', [], { token: 'SECRET-JWT', debug: true, debugLogger: (...some) => words.push(...some) });
   await stage.settle();
   await stage.greet({ token: 'SECRET-TOKEN', key: 'SECRET-KEY' });
   ws.send('SECRET-MESSAGE');

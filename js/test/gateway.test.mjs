@@ -129,6 +129,24 @@ for (const transport of ['websocket', 'sse', 'poll']) {
     }, { socket: { transports: [transport] } }));
 }
 
+for (const transport of ['sse', 'poll']) {
+  test(`the last messages before the backend's Close are acknowledged, though the session is over: ${transport}`, () =>
+    pair(async ({ gateway, ws, events, until }) => {
+      let at;
+      gateway.onmessage = (session) => {
+        at = session;
+        session.send('one');
+        session.send('two');
+        session.conn.control('close', { code: 4002, reason: 'done' });
+      };
+      await until('open', () => ws.readyState === 1);
+      ws.send('go');
+      await until('the close', () => ws.readyState === 3);
+      assert.deepEqual([events.at(-1).code, events.at(-1).reason], [4002, 'done']);
+      await until('the acknowledgement', () => at.base === 2);
+    }, { socket: { transports: [transport] } }));
+}
+
 test('a message larger than the credit goes, and the credit is kept to', () =>
   pair(async ({ ws, until }) => {
     await until('open', () => ws.readyState === 1);

@@ -448,7 +448,7 @@ def test_lines_are_edited_and_what_comes_meanwhile_is_printed_above_them(backend
     t.wait("wörld")
     served.send_text("an interruption")
     shown = t.wait("> hello wörld")
-    assert "\r\x1b[K< an interruption" in shown
+    assert "\r\x1b[J< an interruption" in shown
     t.type("\x1b[D\x1b[D!\x01> \r")  # two to the left, then the beginning
     served.expect_text("> hello wör!ld")
     t.type("\x1b[A\r")  # the line before

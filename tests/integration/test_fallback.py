@@ -536,6 +536,16 @@ def test_the_backends_close_comes_in_a_list_behind_the_last_message(relay):
     assert g.ending()["cause"] == "backend_close"
 
 
+def test_nobody_joins_a_session_that_was_polled(relay):
+    g, b = relay()
+    offer = ("HF-Open", fresh())
+    line, served, hello = opened(g, b, offer=offer)
+    line.start_poll(hello["key"], 0)
+    line.silent(0.1)
+    other = opened(g, b, offer=offer)[2]
+    assert other["session"] != hello["session"] and b.accepted == 2
+
+
 def test_a_session_resumed_by_polls_says_hello_once_and_then_waits(relay):
     g, b = relay()
     line, served, hello = opened(g, b)

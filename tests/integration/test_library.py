@@ -4,12 +4,14 @@ calls answer."""
 import ctypes as c
 import os
 import re
+import socket
 import subprocess
-from pathlib import Path
+import threading
+import time
 
 import pytest
+from harness import hf1, raw, tokens
 from harness import library as h
-from harness import raw
 from harness.connect import environment
 from harness.gateway import ROOT
 from harness.process import free_port, wait_for
@@ -265,3 +267,65 @@ def test_stats_count(client, echo, gateway):
     s = stats()
     assert (s.received, s.sent, s.queued, s.queued_bytes, s.connections, s.losses) == (5, 5, 0, 0, 1, 0)
     assert stats(16).acked == 0  # an older program's struct was shorter
+
+
+class Tap:
+    """A TCP proxy that keeps what the server said."""
+
+    def __init__(self, target):
+        self.said = bytearray()
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port, self.target = self.sock.getsockname()[1], target
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.sock.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self.target)
+            threading.Thread(target=self.pump, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=self.pump, args=(server, client, self.said), daemon=True).start()
+
+    @staticmethod
+    def pump(a, b, kept):
+        try:
+            while data := a.recv(65536):
+                if kept is not None:
+                    kept += data
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def test_a_session_that_another_connection_took_over_does_not_come_back_by_itself(client, echo, gateway, scene):
+    g = gateway(echo.url)
+    tap = Tap(g.address)
+    scene.callback(tap.sock.close)
+    one = client(f"ws://127.0.0.1:{tap.port}/")
+    one.next("open")
+    one.send("mine")
+    assert one.next("message")["data"] == "mine"
+    thief = hf1.Session(g.address)
+    thief.token = re.search(rb"token=([\w-]+)", bytes(tap.said)).group(1).decode()
+    thief.epoch = int(re.search(rb"epoch=(\d+)", bytes(tap.said)).group(1))
+    hello = thief.resume(received=0, attempt=50)
+    assert hello.resumed == 1
+    assert thief.message().payload == b"mine"
+    record = one.next("close")["record"]
+    assert (record["cause"], record["who"]) == ("superseded", "gateway")
+    assert one.kinds()["reconnecting"] == 0
+
+
+def test_fresh_credentials_are_given_in_band_and_answered(client, echo, gateway, keys):
+    g = gateway(echo.url, config={"auth": "jwt", "jwt": {"keys": [{"alg": "HS256", "file": str(keys.public["HS256"])}]}})
+    later = int(time.time()) + 5000
+    one = client(g.url + "/", options=lambda lib, o: lib.holdfast_options_set_token(o, tokens.token(keys, lives=100).encode()))
+    assert one.next("open")["gateway"]
+    assert h.library().holdfast_client_authorize(one.client, tokens.token(keys, exp=later).encode()) == 0
+    assert 0 <= one.next("authorized")["expires"] - later <= 60  # with the leeway for clocks
+    assert h.library().holdfast_client_authorize(one.client, b"no token at all") == 0
+    close = one.next("close")["record"]
+    assert (close["cause"], close["who"]) == ("auth", "gateway")

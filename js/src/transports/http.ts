@@ -152,6 +152,7 @@ export function openHttp(
   let busy = false;
   let queue: Item[] = [];
   let next = 1;
+  let key = '';
   let bufferedAmount = 0;
   const stops: (() => void)[] = [];
   const end = (code: number, reason: string, clean: boolean) => {
@@ -166,6 +167,7 @@ export function openHttp(
   let finish = () => {};
 
   const push = (type: number, data: Payload, size: number, number: number) => {
+    key = plan.key() || key;
     queue.push({ type, data, size, number });
     // What is sent in one go goes in one POST.
     if (!busy) Promise.resolve().then(flush);
@@ -184,9 +186,10 @@ export function openHttp(
     const body = writeList(data.map((one, i) => ({ type: items[i].type, data: typeof one === 'string' ? one : new Uint8Array(one) })));
     const numbers = items.map((item) => item.number).filter(Boolean);
     if (over) return;
+    key = plan.key() || key; // the session may be over when its last words are posted
     stops[1] = request(plan.url, {
       method: 'POST',
-      headers: { 'Content-Type': LIST, 'HF-Key': plan.key(), 'HF-Seq': String(numbers[0] || next) },
+      headers: { 'Content-Type': LIST, 'HF-Key': key, 'HF-Seq': String(numbers[0] || next) },
       body,
       // The page may be gone before it is answered.
       keepalive: leaving && body.length < LIST_BYTES / 2,

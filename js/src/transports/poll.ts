@@ -11,12 +11,14 @@ const HELD_MS = 100;
 export function openPoll(plan: HttpPlan, sink: Sink): Link {
   let left = false;
   let polling = false;
+  let received = 0; // of the session that the polls are for, which may be over when its last words are posted
   const link = openHttp(plan, sink, (get, end) => {
     let greeted = false;
     const take = (answer: Answer) => {
       // A list whose answer was lost comes again: what was received already is passed over.
       let number = +(answer.header('HF-Seq') || 0) || plan.received() + 1;
       for (const { type, payload } of readList(new Uint8Array(answer.body))) {
+        received = plan.received();
         if (type === CONTROL) sink.control(utf8Decode(payload));
         else if (number++ > plan.received()) sink.message(type === BINARY ? (payload.buffer as ArrayBuffer) : utf8Decode(payload));
       }
@@ -54,7 +56,7 @@ export function openPoll(plan: HttpPlan, sink: Sink): Link {
   };
   link.close = (code, reason) => {
     left = true;
-    if (code !== ABANDON && !polling) control(writeControl('ack', { n: plan.received() }));
+    if (code !== ABANDON && !polling) control(writeControl('ack', { n: Math.max(received, plan.received()) }));
     close(code, reason);
   };
   return link;
