@@ -44,6 +44,8 @@ interface Conn {
   /** It asked for the session with this attempt and this count of received messages; 0: an opening. */
   attempt: number;
   stated: number;
+  /** Its connection is being made: who is at the other end may know of it. */
+  made?: boolean;
   opened?: boolean;
   /** The subprotocol and extensions that were negotiated. */
   extensions?: string;
@@ -244,8 +246,10 @@ export function createEngine(config: Config) {
   }
 
   function tellOpen(protocol: string, conn: Conn): void {
-    isOpen = true;
-    fire('open', { protocol, extensions: conn.extensions });
+    if (phase === 'running') {
+      isOpen = true;
+      fire('open', { protocol, extensions: conn.extensions });
+    }
     pump();
   }
 
@@ -537,6 +541,7 @@ export function createEngine(config: Config) {
       if (!FINAL.test(cause)) moveAt = t + moveGap;
       return;
     }
+    if (phase === 'closing' && (!session.hello || !outbox.length)) return finish(because('client_close', 'client'));
     let least = 0;
     if (end) {
       const final = FINAL.test(cause);
@@ -647,7 +652,8 @@ export function createEngine(config: Config) {
       if (link) {
         if (link.plain) drop(link, code, reason);
         else pump();
-      } else if (!session.hello || !outbox.length) finish(because('client_close', 'client'));
+      } else if (dial?.made && dial.hf) return; // its hello is answered with bye, so that no session is left behind
+      else if (!session.hello || !outbox.length) finish(because('client_close', 'client'));
       else if (!dial) connect();
     },
 
@@ -670,6 +676,10 @@ export function createEngine(config: Config) {
       if (!link || link.plain) return false;
       control(link, 'auth', { value });
       return true;
+    },
+
+    made(id: number): void {
+      if (dial?.id === id) dial.made = true;
     },
 
     /** When the credentials should be renewed. */

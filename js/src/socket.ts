@@ -383,6 +383,7 @@ export class WebSocket extends HoldfastTarget {
           this.address = absolute(url);
           const full = token ? withParam(this.address, options.tokenParam, token) : this.address;
           this.log('connect', transport, this.address.split('?')[0]);
+          engine.made(id);
           if (transport === 'websocket') {
             links[id] = openWebSocket(this.Class()!, full, offers.concat(all), sink);
             return;

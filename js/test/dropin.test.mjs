@@ -213,6 +213,32 @@ story('what an event handler sends goes out behind what was sent before', async 
   assert.deepEqual(stage.sent(), ['\x01ack n=0', 'first', 'from open', '\x01bye code=1000']);
 });
 
+story('close before the open says bye at the hello, behind what was sent, and open is never fired', async (stage) => {
+  const ws = stage.make();
+  ws.send('one');
+  await stage.settle();
+  stage.socket().open('hf1');
+  ws.close(4000, 'left');
+  assert.equal(ws.readyState, 2);
+  stage.socket().receive(hello());
+  assert.deepEqual(stage.sent(), ['\x01ack n=0', 'one', '\x01bye code=4000 reason=left']);
+  stage.socket().closed(4000, 'left');
+  assert.deepEqual([stage.types(), ws.readyState, stage.events[0].code, stage.events[0].unacknowledged], [['close'], 3, 4000, []]);
+});
+
+story('close before the open of an attempt that fails, or is not answered, is over with it', async (stage) => {
+  for (const fails of [true, false]) {
+    const ws = stage.make();
+    ws.send('one');
+    await stage.settle();
+    ws.close();
+    if (fails) stage.socket().fail();
+    else await stage.clock.wait(10_000);
+    const [close, ...more] = stage.take();
+    assert.deepEqual([close.type, close.code, close.unacknowledged.map((m) => m.data), more.length, ws.readyState], ['close', 1006, ['one'], 0, 3]);
+  }
+});
+
 story('attempts that fail before the first open fire error and reconnecting, not close', async (stage) => {
   const ws = stage.make();
   await stage.settle();

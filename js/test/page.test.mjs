@@ -193,8 +193,10 @@ onPage('a large message that was announced gets the time it needs', async (stage
 onPage('a socket that is closed listens to the page no more', async (stage) => {
   const ws = stage.make();
   await stage.settle();
+  await stage.greet();
   assert.ok(stage.listeners.length > 5);
   ws.close();
+  stage.socket().closed(1005);
   await stage.settle();
   assert.equal(stage.listeners.length, 0);
 });

@@ -239,25 +239,34 @@ export class Gateway {
 
   poll(request, response, session) {
     if (!session) {
-      const conn = { list: [], first: 0 };
+      const conn = { list: [], answered: 0 };
+      const item = (data, number) => ({ type: typeof data === 'string' ? 1 : 2, data: typeof data === 'string' ? data : new Uint8Array(data), number });
       conn.flush = () => {
         if (!conn.waiting || !conn.list.length) return;
         clearTimeout(conn.timer);
-        const { waiting, first } = conn;
+        const { waiting } = conn;
+        const list = conn.list.splice(0);
+        const numbers = list.map(({ number }) => number).filter(Boolean);
         conn.waiting = undefined;
-        this.answer(waiting, 200, Buffer.from(writeList(conn.list.splice(0))), { 'Content-Type': 'application/x-hf1', ...(first ? { 'HF-Seq': first } : {}) });
-        conn.first = 0;
+        conn.answered = numbers.at(-1) ?? conn.answered;
+        this.answer(waiting, 200, Buffer.from(writeList(list)), { 'Content-Type': 'application/x-hf1', ...(numbers.length ? { 'HF-Seq': numbers[0] } : {}) });
       };
       conn.control = (verb, pairs) => {
         conn.list.push({ type: 3, data: writeControl(verb, pairs) });
         setImmediate(conn.flush);
       };
       conn.message = (data, number) => {
-        conn.first ||= number;
-        conn.list.push({ type: typeof data === 'string' ? 1 : 2, data: typeof data === 'string' ? data : new Uint8Array(data) });
+        conn.list.push(item(data, number));
         setImmediate(conn.flush);
       };
       conn.end = (pairs) => conn.control('end', pairs);
+      // What the last answer held and was not received goes again.
+      conn.again = (received) => {
+        const { journal, base } = conn.session;
+        const missed = journal.slice(received - base, conn.answered - base);
+        conn.list.unshift(...missed.map((data, i) => item(data, received + i + 1)));
+        conn.answered = received;
+      };
       conn.waiting = response;
       return this.arrive(conn, [request.headers['hf-open'] ?? request.headers['hf-resume']]);
     }
@@ -266,10 +275,7 @@ export class Gateway {
     const received = Number(request.headers['hf-received']);
     if (conn.waiting) this.answer(conn.waiting, 200);
     conn.waiting = response;
-    // What the last answer held and was not received goes again.
-    conn.list = conn.list.filter((item) => item.type === 3);
-    conn.first = 0;
-    session.cursor = received;
+    if (received < conn.answered) conn.again(received);
     session.acknowledge(received);
     setImmediate(conn.flush);
     clearTimeout(conn.timer);
