@@ -15,6 +15,7 @@ import pytest
 
 from harness import raw, servers
 from harness.fallback import CONTROL, EVENTS, LIST, TEXT, Events, Line, frames, pairs, request, say
+from harness.hf1 import Connection
 from harness.process import wait_for
 from harness.raw import Client
 
@@ -852,10 +853,33 @@ class Wanderer:
                 assert answer.status == 200, answer
                 self.got += answer.messages[len(self.got) + 1 - int(answer.get("hf-seq")):]
 
+    def websocket(self, cut):
+        c = Connection(self.g.address)
+        c.ask_hf1("/", [self.offer[1]])
+        hello = c.next()
+        assert hello.verb == "hello", hello
+        self.greet({key: str(value) for key, value in hello.keys.items()})
+        c.say("ack", n=len(self.got))
+        given = self.acked
+        for _ in range(self.random.randrange(1, 6)):
+            for _ in range(self.random.randrange(3)):
+                self.sent.append(f"up {len(self.sent) + 1}")
+            for text in self.sent[given:]:
+                c.give(text)
+            given = len(self.sent)
+            while len(self.got) < given - self.random.randrange(3):
+                self.got.append(c.message().payload.decode())
+            if self.random.random() < 0.5:
+                c.say("ack", n=len(self.got))
+        if cut:
+            c.reset()
+        else:
+            c.close()
+
     def step(self):
         self.tries += 1
         try:
-            self.random.choice((self.stream, self.polls))(self.random.random() < 0.6)
+            self.random.choice((self.stream, self.polls, self.websocket))(self.random.random() < 0.6)
         except (raw.Ended, OSError):
             pass
 
