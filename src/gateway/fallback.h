@@ -63,6 +63,12 @@ struct hf_seat_ops {
     void (*kill)(struct hf_seat *seat);
 };
 
+/* `end` that came before hello. */
+struct hf_seat_refusal {
+    struct hf_control end;
+    struct hf_buffer room; /* of its texts */
+};
+
 struct hf_seat {
     struct hf_attachment attachment;
     const struct hf_seat_ops *seat_ops;
@@ -73,8 +79,9 @@ struct hf_seat {
     struct hf_list node;        /* worker->seats */
     struct hf_table_node by_key;
     struct hf_timer timer;
-    uint64_t serial; /* tells it from any other of this process */
-    uint64_t sent;   /* the number of the newest message that it was given */
+    struct hf_seat_refusal *refusal; /* owned; NULL: none */
+    uint64_t serial;                 /* tells it from any other of this process */
+    uint64_t sent;                   /* the number of the newest message that it was given */
     bool polls;
     bool keyed;    /* it stands in worker->seats_by_key */
     bool arriving; /* the session decides; nothing is done before it has */
@@ -90,6 +97,10 @@ void hf_seat_fini(struct hf_seat *seat);
 /* From now on it is found by its session's key, and no older one. */
 HF_MUST_USE enum hf_status hf_seat_name(struct hf_seat *seat, struct hf_slice key);
 struct hf_seat *hf_seat_find(struct hf_worker *worker, struct hf_slice key);
+/* Of control messages before hello: true when it was an `end`, which is kept. */
+bool hf_seat_refused(struct hf_seat *seat, struct hf_slice text);
+/* The opening that waits is answered with the `end`, or with this reason when there was none. */
+void hf_seat_refuse(struct hf_seat *seat, const char *reason);
 /* The opening waits at the seat. */
 void hf_seat_wait(struct hf_seat *seat, struct hf_opening *o);
 /* It does not any more, and is the caller's. */

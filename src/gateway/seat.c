@@ -2,6 +2,8 @@
 /* Seats and the keys by which they are found. */
 #include "gateway/fallback.h"
 
+#include <stdlib.h>
+
 void hf_seat_init(struct hf_seat *seat, struct hf_opening *o,
                   void (*fire)(struct hf_timer *timer, hf_time now))
 {
@@ -31,6 +33,37 @@ void hf_seat_fini(struct hf_seat *seat)
     hf_timer_stop(seat->worker->loop, &seat->timer);
     hf_list_remove(&seat->node);
     hf_runtime_unref(seat->runtime);
+    if (seat->refusal != NULL) {
+        hf_buffer_reset(&seat->refusal->room);
+        free(seat->refusal);
+    }
+}
+
+bool hf_seat_refused(struct hf_seat *seat, struct hf_slice text)
+{
+    if (seat->refusal != NULL || !hf_slice_starts(text, HF_LITERAL("end "))) {
+        return false;
+    }
+    struct hf_seat_refusal *r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        return true; /* refused without a reason */
+    }
+    hf_buffer_init(&r->room, &hf_heap, HF_CONTROL_MAX);
+    if (hf_control_read(text, &r->room, &r->end) != NULL) {
+        hf_control_init(&r->end, HF_VERB_END);
+        r->end.reason = HF_LITERAL("unavailable");
+    }
+    seat->refusal = r;
+    return true;
+}
+
+void hf_seat_refuse(struct hf_seat *seat, const char *reason)
+{
+    struct hf_opening *o = hf_seat_take(seat);
+    struct hf_control end;
+    hf_control_init(&end, HF_VERB_END);
+    end.reason = hf_slice_of(reason);
+    hf_fallback_refuse(o, seat->refusal != NULL ? &seat->refusal->end : &end);
 }
 
 struct hf_seat *hf_seat_find(struct hf_worker *worker, struct hf_slice key)

@@ -26,14 +26,11 @@ struct poll {
     uint64_t first;  /* the number of the first message that is, or will be, in the list */
     uint64_t last;   /* ... of the last one in the answered part; first - 1: there is none */
     uint64_t acked;
-    hf_time flush_at;          /* HF_NEVER: nothing is to be sent */
-    hf_time wait_until;        /* when the waiting poll is answered with nothing */
-    hf_time gone_at;           /* when nobody has polled for too long */
-    uint16_t code;             /* of the backend's Close */
-    struct hf_control refusal; /* `end` that came before hello; its texts lie in room */
-    struct hf_buffer room;
+    hf_time flush_at;   /* HF_NEVER: nothing is to be sent */
+    hf_time wait_until; /* when the waiting poll is answered with nothing */
+    hf_time gone_at;    /* when nobody has polled for too long */
+    uint16_t code;      /* of the backend's Close */
     bool hello;
-    bool refused;
     bool rebound;  /* the answered part has one, and no message behind it */
     bool over;     /* the session has called `end` */
     bool backends; /* ... with the backend's Close, which is not acknowledged yet */
@@ -58,7 +55,6 @@ static void poll_free(struct poll *p)
 {
     hf_seat_fini(&p->seat);
     hf_buffer_reset(&p->list);
-    hf_buffer_reset(&p->room);
     free(p);
 }
 
@@ -112,12 +108,7 @@ static void answer_list(struct poll *p)
 
 static void answer_refusal(struct poll *p)
 {
-    struct hf_opening *o = hf_seat_take(&p->seat);
-    if (!p->refused) {
-        hf_control_init(&p->refusal, HF_VERB_END);
-        p->refusal.reason = p->hello ? HF_LITERAL("closed") : HF_LITERAL("unavailable");
-    }
-    hf_fallback_refuse(o, &p->refusal);
+    hf_seat_refuse(&p->seat, p->hello ? "closed" : "unavailable");
     if (p->seat.attachment.keep != NULL) {
         hf_keep_lost(&p->seat.attachment, HF_CAUSE_CLIENT_CLOSE, 0);
     }
@@ -178,29 +169,26 @@ static bool poll_message(struct hf_attachment *a, uint64_t number, uint8_t opcod
 
 static void learn(struct poll *p, struct hf_slice text)
 {
-    struct hf_control control;
-    if (hf_control_read(text, &p->room, &control) != NULL) {
-        return;
-    }
-    if (control.verb == HF_VERB_HELLO) {
+    struct hf_control hello;
+    struct hf_buffer room;
+    hf_buffer_init(&room, &hf_heap, HF_CONTROL_MAX);
+    if (hf_control_read(text, &room, &hello) == NULL && hello.verb == HF_VERB_HELLO) {
         p->hello = true;
-        if (hf_seat_name(&p->seat, control.key) != HF_OK) {
+        if (hf_seat_name(&p->seat, hello.key) != HF_OK) {
             p->list.failed = true;
         }
-    } else if (control.verb == HF_VERB_END) {
-        p->refused = true;
-        p->refusal = control;
     }
+    hf_buffer_reset(&room);
 }
 
 static void poll_control(struct hf_attachment *a, struct hf_slice text)
 {
     struct poll *p = poll_of(hf_seat_of(a));
     if (!p->hello) {
+        if (hf_seat_refused(&p->seat, text)) {
+            return;
+        }
         learn(p, text);
-    }
-    if (p->refused) {
-        return;
     }
     hf_framed_write(&p->list, HF_FRAMED_CONTROL, text);
     flush_soon(p);
@@ -391,7 +379,6 @@ struct hf_seat *hf_poll_new(struct hf_opening *o)
     p->seat.seat_ops = &seat_ops;
     p->seat.polls = true;
     hf_buffer_init(&p->list, &hf_heap, BYTES_MAX);
-    hf_buffer_init(&p->room, &hf_heap, HF_CONTROL_AUTH_MAX);
     hf_seat_init(&p->seat, o, fire);
     return &p->seat;
 }

@@ -25,12 +25,9 @@ struct sse {
     uint64_t acked;  /* by POST */
     hf_time stuck;   /* since when it takes nothing; HF_NEVER: it takes */
     hf_time expires; /* when nothing is waited for any more; HF_NEVER: our direction is open */
-    struct hf_control refusal; /* `end` that came before hello; its texts lie in room */
-    struct hf_buffer room;
-    uint16_t code; /* of the backend's Close */
+    uint16_t code;   /* of the backend's Close */
     bool by_hand;
     bool hello;    /* it came */
-    bool refused;  /* `end` came before it */
     bool over;     /* the session has called `end` */
     bool backends; /* ... with the backend's Close, which is not acknowledged yet */
     bool shut;
@@ -49,7 +46,6 @@ static void sse_free(struct sse *s)
     hf_stream_close(s->stream);
     hf_seat_fini(&s->seat);
     hf_buffer_reset(&s->out);
-    hf_buffer_reset(&s->room);
     free(s);
 }
 
@@ -243,44 +239,41 @@ static void settle(struct sse *s)
     if (s->seat.waiting != NULL && s->hello) {
         begin(s);
     } else if (s->seat.waiting != NULL && s->over) {
-        struct hf_opening *o = hf_seat_take(&s->seat);
-        if (!s->refused) {
-            hf_control_init(&s->refusal, HF_VERB_END);
-            s->refusal.reason = HF_LITERAL("unavailable");
-        }
-        hf_fallback_refuse(o, &s->refusal);
+        hf_seat_refuse(&s->seat, "unavailable");
         sse_free(s);
         return;
     }
     flush(s);
 }
 
-static void learn_hello(struct sse *s, const struct hf_control *hello)
+static void learn_hello(struct sse *s, struct hf_slice text)
 {
-    s->hello = true;
-    s->epoch = hello->epoch;
-    s->token_len =
-        (uint8_t)(hello->token.len < sizeof(s->token) ? hello->token.len : sizeof(s->token));
-    memcpy(s->token, hello->token.ptr, s->token_len);
-    s->failed = s->failed || hf_seat_name(&s->seat, hello->key) != HF_OK;
+    struct hf_control hello;
+    struct hf_buffer room;
+    hf_buffer_init(&room, &hf_heap, HF_CONTROL_MAX);
+    if (hf_control_read(text, &room, &hello) == NULL && hello.verb == HF_VERB_HELLO) {
+        s->hello = true;
+        s->epoch = hello.epoch;
+        s->token_len =
+            (uint8_t)(hello.token.len < sizeof(s->token) ? hello.token.len : sizeof(s->token));
+        memcpy(s->token, hello.token.ptr, s->token_len);
+        s->failed = s->failed || hf_seat_name(&s->seat, hello.key) != HF_OK;
+    }
+    hf_buffer_reset(&room);
 }
 
 static void sse_control(struct hf_attachment *a, struct hf_slice text)
 {
     struct sse *s = sse_of(hf_seat_of(a));
-    struct hf_control control;
     struct hf_slice data = text;
     struct hf_slice verb = {NULL, 0};
-    if (!s->hello && hf_control_read(text, &s->room, &control) == NULL) {
-        if (control.verb == HF_VERB_HELLO) {
-            learn_hello(s, &control);
-        } else if (control.verb == HF_VERB_END) {
-            s->refused = true;
-            s->refusal = control;
+    char name[32];
+    if (!s->hello) {
+        if (hf_seat_refused(&s->seat, text)) {
             return;
         }
+        learn_hello(s, text);
     }
-    char name[32];
     (void)hf_slice_next(&data, ' ', &verb);
     (void)snprintf(name, sizeof(name), "%.*s",
                    HF_SLICE_ARG(hf_slice_first(verb, sizeof(name) - 1)));
@@ -407,7 +400,6 @@ struct hf_seat *hf_sse_new(struct hf_opening *o)
     s->seat.attachment.ops = s->by_hand ? &ops_by_hand : &ops;
     s->seat.seat_ops = &seat_ops;
     hf_buffer_init(&s->out, &hf_heap, EVENT_MAX);
-    hf_buffer_init(&s->room, &hf_heap, HF_CONTROL_AUTH_MAX);
     hf_seat_init(&s->seat, o, fire);
     return &s->seat;
 }
