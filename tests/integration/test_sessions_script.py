@@ -12,7 +12,7 @@ from harness.drops import Run
                                               ("uvicorn", "websocket,sse,poll")])
 def test_clients_of_the_package_lose_nothing_over_any_transport(tmp_path, kind, transports):
     count = 40
-    with Run(tmp_path, kind, count, 300, ["--max-age", 3000, "--seed", 9], open_over_ms=1000, script=True,
+    with Run(tmp_path, kind, count, 300, ["--max-age", 3000, "--early", 3, "--seed", 9], open_over_ms=1000, script=True,
              words=["--transports", transports]) as run:
         end = time.monotonic() + 8
         while time.monotonic() < end:
