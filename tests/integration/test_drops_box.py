@@ -97,7 +97,7 @@ def test_a_box_that_does_not_cut_passes_every_byte_on_in_both_directions(tmp_pat
 @pytest.mark.parametrize("mode, near, far", [("rst", {"rst"}, {"rst"}), ("fin", {"fin"}, {"fin"}), ("blackhole", {None}, {None}),
                                              ("half", {"rst", None}, {"rst", None})])
 def test_every_connection_is_cut_before_its_maximum_age_in_the_manner_asked_for(tmp_path, scene, mode, near, far):
-    pairs = Pairs(tmp_path, scene, "--max-age", MAX_AGE, "--early", "0", "--mode", mode)
+    pairs = Pairs(tmp_path, scene, "--min-age", MAX_AGE // 2, "--max-age", MAX_AGE, "--early", "0", "--mode", mode)
     clients = pairs.open(scene)
     time.sleep(MAX_AGE / 1000 + 0.1)  # the age itself is what is tested
     seen = list(zip(ends_of(clients, 0.1), ends_of(pairs.served, 0.1)))
