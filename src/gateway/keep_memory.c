@@ -190,9 +190,15 @@ static struct hf_keep *heaviest(struct hf_keeper *keeper)
 /* The attached ones go on when nobody waits any more: their credit bounds them. */
 static void make_room(struct hf_keeper *keeper)
 {
-    struct hf_keep *victim;
-    while (keeper->worker->sessions.held > keeper->leased && !lease(keeper) &&
-           (victim = heaviest(keeper)) != NULL) {
+    while (keeper->worker->sessions.held > keeper->leased) {
+        struct hf_keep *victim;
+        if (lease(keeper)) {
+            continue;
+        }
+        victim = heaviest(keeper);
+        if (victim == NULL) {
+            return;
+        }
         hf_keep_give_up(victim, HF_CAUSE_SESSION_OVERFLOW);
     }
 }

@@ -1020,6 +1020,23 @@ def test_all_sessions_together_keep_to_the_session_memory(relay):
     wait_for(lambda: g.metric("holdfast_session_held_bytes") <= 1 << 20 or None, "the memory to be kept to")
 
 
+def test_large_messages_count_against_the_session_memory_in_full(relay):
+    g, b = relay({"session": {"memory": "2MiB"}}, workers=1)
+    served = []
+    for _ in range(5):
+        s = Session(g.address)
+        c = s.knock()
+        served.append(b.next().upgrade())
+        s.greeted(c)
+        s.cut()
+    wait_for(lambda: g.metric("holdfast_sessions", state="parked") == 5 or None, "all to be parked")
+    for end in served:
+        end.send_frame(BINARY, b"x" * 900_000)
+    ends = g.wait_endings(3)
+    assert {e["cause"] for e in ends} == {"session_overflow"}
+    wait_for(lambda: 0 < g.metric("holdfast_session_held_bytes") <= 2 << 20 or None, "the memory to be kept to")
+
+
 # ---- poison
 
 def test_a_message_that_costs_ten_connections_ends_the_session(session):
