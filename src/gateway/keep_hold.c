@@ -236,7 +236,8 @@ static void redialed(void *owner, const struct hf_redial_result *result)
     struct hf_farewell f = {.cause = result->cause,
                             .verdict = HF_RESUME_BACKEND_GONE,
                             .who = "backend",
-                            .reason = "backend_gone",
+                            .reason = result->cause == HF_CAUSE_HOLD_EXPIRED ? "backend_lost"
+                                                                             : "backend_gone",
                             .http = result->status,
                             .client_code = HF_CLOSE_RESTART,
                             .client_reason = hf_slice_of(result->why)};

@@ -806,6 +806,15 @@ def test_a_backend_that_refuses_afterwards_ends_the_session_as_gone(session):
     assert g.ending()["cause"] == "backend_gone"
 
 
+def test_a_backend_that_does_not_come_back_in_time_is_told_as_lost(session):
+    g, s, _ = session(config={**HOLD, "hold": {"time": "300ms"}})
+    s.backend.stop()
+    end = s.c.expect("end")
+    assert (end.who, end.reason) == ("backend", "backend_lost")
+    assert s.c.closes().code == 1012
+    assert g.ending()["cause"] == "hold_expired"
+
+
 # ---- who may come back
 
 def with_token(s, token, path="/ws"):
