@@ -689,6 +689,17 @@ def test_a_drain_says_goaway_first_and_then_ends_the_session(session):
     served.expect_close(1001)
 
 
+def test_a_client_that_says_bye_and_is_lost_has_its_messages_delivered_all_the_same(session):
+    _, s, served = session(config={"limits": {"messages_per_minute": 60, "messages_burst": 1}})
+    s.c.give("one")
+    s.c.give("two")  # a second later
+    s.c.say("bye", code=4321, reason="done")
+    served.expect_text("one")
+    s.cut()
+    served.expect_text("two", timeout=3)
+    served.expect_close(4321)
+
+
 # ---- several workers
 
 def test_a_session_is_found_from_every_worker(relay):
