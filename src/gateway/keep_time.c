@@ -26,7 +26,9 @@ hf_time hf_keep_drain_at(const struct hf_keep *k)
 static hf_time next_time(const struct hf_keep *k)
 {
     hf_time now = hf_keep_now(k);
-    hf_time when = hf_session_deadline(&k->session, hf_keep_rules(k));
+    /* Behind the backend's Close nothing is acknowledged any more, and the transport keeps the time
+     * in which the client takes it. */
+    hf_time when = k->close_sent ? HF_NEVER : hf_session_deadline(&k->session, hf_keep_rules(k));
     when = earlier(when, hf_keep_drain_at(k));
     when = earlier(when, k->look != NULL ? k->look->at : HF_NEVER);
     if (k->session.written != k->session.counted) {

@@ -14,6 +14,7 @@ import jwt
 import pytest
 
 from harness import raw, servers
+from harness.drops import cpu_seconds
 from harness.fallback import CONTROL, EVENTS, LIST, TEXT, Events, Line, frames, pairs, request, say
 from harness.hf1 import Connection
 from harness.process import wait_for
@@ -1353,3 +1354,16 @@ def test_an_event_stream_passes_an_nginx_with_buffering_on_or_off(gateway, echo,
     assert hello, "the hello came at once"
     say(Line(n.address), hello["key"], "through nginx")
     wait_for(lambda: e.fill(0.5) and b"data: through nginx\n" in bytes(e.received), "the message")
+
+
+def test_a_backends_close_that_nobody_fetches_costs_no_processor_time(relay):
+    g, b = relay({"session": {"beat": "100ms"}, "fallback": {"poll": "700ms"}})
+    line = Line(g.address)
+    line.send(request("GET", "/", [("Accept", LIST), ("HF-Open", fresh())]))
+    served = b.next().upgrade()
+    line.read_answer()
+    served.send_close(4000)
+    wait_for(lambda: g.sessions()[0]["state"] == "closing" or None, "the Close to wait")
+    before = cpu_seconds(g.pid)
+    wait_for(lambda: g.sessions()[0]["transport"] is None or None, "the polls to be given up")
+    assert cpu_seconds(g.pid) - before < 0.2
