@@ -425,6 +425,11 @@ static void dialed(void *owner, const struct hf_dial_result *result)
     }
     if (result->protocol.len > 0) {
         k->protocol = strndup((const char *)result->protocol.ptr, result->protocol.len);
+        if (k->protocol == NULL) { /* the client would be told another one than the backend's */
+            hf_stream_abort(result->stream);
+            hf_keep_give_up(k, HF_CAUSE_OUT_OF_RESOURCES);
+            return;
+        }
     }
     hand_on_petition(k);
     hf_count(k->backend.worker, HF_COUNT_handshakes_ok, 1);
