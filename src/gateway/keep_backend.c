@@ -10,6 +10,8 @@
 /* How often a backend that is not read is looked at, and how much is taken then. */
 #define LOOK_EVERY HF_SECONDS(5)
 #define LOOK_BYTES 4096
+/* What answers to heartbeats may cost beyond the credit, of a client that takes none of them. */
+#define ANSWERS_MAX 32768
 
 static struct hf_keep *keep_of(struct hf_wire *w)
 {
@@ -420,6 +422,10 @@ static void answer_beat(struct hf_keep *k, struct hf_slice payload)
     }
     if (hf_session_add(s, &hf_heap, HF_OP_TEXT, answer) != HF_OK) {
         hf_keep_give_up(k, HF_CAUSE_OUT_OF_RESOURCES);
+        return;
+    }
+    if (s->journal.cost > (uint64_t)hf_keep_rules(k)->buffer + ANSWERS_MAX) {
+        hf_keep_give_up(k, HF_CAUSE_SESSION_OVERFLOW); /* nothing else bounds what it asks for */
         return;
     }
     hf_keep_charge(k);

@@ -47,6 +47,7 @@ uint64_t hf_keep_attach(struct hf_keep *k, struct hf_attachment *a, const struct
     k->client = a;
     a->keep = k;
     k->goaway_said = false;
+    k->announced = false;
     hf_keep_moved(k, before);
     hf_keep_charge(k);
     if (k->session.state != HF_SESSION_OPENING) {
@@ -297,9 +298,10 @@ bool hf_keep_control(struct hf_attachment *a, struct hf_slice text)
 static void say_coming(struct hf_keep *k, uint64_t bytes)
 {
     struct hf_control coming;
-    if (bytes < COMING_FROM) {
+    if (bytes < COMING_FROM || k->announced) {
         return;
     }
+    k->announced = true;
     hf_control_init(&coming, HF_VERB_COMING);
     coming.bytes = bytes;
     hf_attachment_say(hf_keep_keeper(k), k->client, &coming);
@@ -365,6 +367,7 @@ void hf_keep_pump_client(struct hf_keep *k)
                 return; /* hf_keep_writable goes on */
             }
             hf_session_sent(s);
+            k->announced = false;
             hf_keep_hold_tell(k);
             say_live(k);
         }

@@ -90,6 +90,7 @@ struct hf_keep {
     bool full : 1;                   /* the backend is not read for want of room */
     bool close_sent : 1;             /* the backend's Close is with the attachment */
     bool pumping : 1;                /* hf_keep_pump_client is on the stack */
+    bool announced : 1;              /* `coming` was said of the next message */
     bool joined : 1;                 /* a second opening joined it before its first hello */
     bool goaway_said : 1;
     bool dry_said : 1;

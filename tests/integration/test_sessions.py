@@ -675,6 +675,35 @@ def test_a_backend_that_is_not_read_is_looked_at_so_that_its_pings_are_answered(
         assert s.message().payload[:1] == str(i).encode()
 
 
+def test_heartbeats_of_a_client_that_takes_no_answer_end_its_session(session):
+    beat = {"app_heartbeat": {"match": '{"type":"ping"}', "answer": '{"type":"pong"}'}, "session": {"buffer": "16KiB"}}
+    g, s, _ = session(config=beat)
+    for _ in range(4000):
+        s.c.give('{"type":"ping"}')
+    while True:
+        thing = s.c.next()
+        if getattr(thing, "verb", None) == "end":
+            break
+    assert thing.reason == "overflow"
+    assert g.ending()["messages_client"] < 2500
+
+
+def test_a_large_message_is_announced_once_however_long_it_waits(session):
+    g, s, served = session(config={"session": {"buffer": "16MiB"}})
+    served.send_frame(BINARY, b"a" * 12_000_000)  # more than the sockets on its way hold
+    served.send_frame(BINARY, b"b" * 70_000)
+    for i in range(200):
+        served.send_text(f"{i}")
+    wait_for(lambda: g.sessions()[0]["sent"] == 202 or None, "the gateway to have all of them")
+    announced = []
+    while s.received < 202:
+        thing = s.c.next()
+        if getattr(thing, "verb", None) == "coming":
+            announced.append(thing.bytes)
+        s.received += not hasattr(thing, "verb")
+    assert announced == [12_000_000, 70_000]
+
+
 # ---- drain
 
 def test_a_drain_says_goaway_first_and_then_ends_the_session(session):
