@@ -2,6 +2,7 @@
 // Builds the example pages: each is one file that needs no other. `node examples/web/build.mjs` writes them to src/tools/pages,
 // from where `holdfast demo` serves them; with --check it only says whether they are up to date. js/dist must have been built.
 import { createRequire } from 'node:module';
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
@@ -9,7 +10,7 @@ import path from 'node:path';
 const here = path.dirname(fileURLToPath(import.meta.url)), root = path.join(here, '..', '..'), target = path.join(root, 'src', 'tools', 'pages');
 const esbuild = createRequire(path.join(root, 'js', 'package.json'))('esbuild');
 const library = path.join(root, 'js', JSON.parse(readFileSync(path.join(root, 'js', 'package.json'), 'utf8')).exports['.'].import);
-const shared = { absWorkingDir: here, bundle: true, minify: true, write: false, legalComments: 'none', charset: 'utf8', target: 'es2020', logLevel: 'error' };
+const shared = { absWorkingDir: here, tsconfigRaw: '{}', bundle: true, minify: true, write: false, legalComments: 'none', charset: 'utf8', target: 'es2020', logLevel: 'error' };
 
 export async function pages() {
   const style = (await esbuild.build({ ...shared, entryPoints: ['src/style.css'], target: 'chrome111' })).outputFiles[0].text.trim();
@@ -24,6 +25,7 @@ export async function pages() {
 
 const check = process.argv.includes('--check');
 let stale = 0;
+if (!check) execFileSync(process.execPath, [path.join(root, 'js/node_modules/typescript/bin/tsc'), '-p', here], { stdio: 'inherit' });
 mkdirSync(target, { recursive: true });
 for (const [name, text] of Object.entries(await pages())) {
   const file = path.join(target, name);
