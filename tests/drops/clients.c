@@ -3,7 +3,7 @@
  *
  *   drops-clients --port PORT [--path PATH] [--count N] [--every MS] [--open-over MS] [--kind
  * hf1|plain|formula]
- *                 [--beat MS] [--patience MS] [--restarts] [--seed N]
+ *                 [--beat MS] [--patience MS] [--ca FILE] [--restarts] [--seed N]
  *
  * PATH may hold `{n}`, the client's number. Each client sends message 1, 2, 3, … one each --every
  * ms from its open on, and expects the other side's messages 1, 2, 3, … (an echo does as well as a
@@ -16,6 +16,7 @@
  * reconnectionDelayGrowFactor (1.3) for each attempt that failed, at most maxReconnectionDelay
  * (10000).
  * --beat: interval and timeout of the library's pings; --patience: its time for a handshake.
+ * --ca: TLS, and the authority to trust.
  * --restarts: the other side may begin again at 1 (a backend that was started anew) and that is
  * counted, not called a fault.
  *
@@ -66,6 +67,7 @@ static struct {
     enum kind kind;
     uint16_t port;
     const char *path;
+    const char *ca; /* NULL: no TLS */
     uint32_t count;
     int64_t every, open_over, beat, patience;
     bool restarts;
@@ -352,8 +354,11 @@ static void start(struct drops_client *c)
     char url[512];
     const char *mark = strstr(how.path, "{n}");
     int before = mark == NULL ? (int)strlen(how.path) : (int)(mark - how.path);
-    snprintf(url, sizeof url, mark == NULL ? "ws://127.0.0.1:%u%.*s" : "ws://127.0.0.1:%u%.*s%u%s",
-             how.port, before, how.path, c->number, mark == NULL ? "" : mark + 3);
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u%.*s", how.ca == NULL ? "ws" : "wss", how.port,
+             before, how.path);
+    if (mark != NULL) {
+        snprintf(url + strlen(url), sizeof url - strlen(url), "%u%s", c->number, mark + 3);
+    }
     options = holdfast_options_new();
     if (options == NULL) {
         die("no memory");
@@ -363,6 +368,9 @@ static void start(struct drops_client *c)
     holdfast_options_set_hf1(options, how.kind == HF1);
     holdfast_options_set_reconnect(options, how.kind != FORMULA);
     holdfast_options_set_deflate(options, false);
+    if (how.ca != NULL) {
+        must(holdfast_options_set_ca(options, how.ca));
+    }
     if (how.beat != 0) {
         must(holdfast_options_set_heartbeat(options, how.beat, how.beat));
     }
@@ -529,17 +537,11 @@ static enum kind kind_of(const char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option words[] = {{"port", 1, 0, 'p'},
-                                          {"path", 1, 0, 'P'},
-                                          {"count", 1, 0, 'c'},
-                                          {"every", 1, 0, 'e'},
-                                          {"kind", 1, 0, 'k'},
-                                          {"open-over", 1, 0, 'o'},
-                                          {"restarts", 0, 0, 'r'},
-                                          {"beat", 1, 0, 'b'},
-                                          {"seed", 1, 0, 's'},
-                                          {"patience", 1, 0, 't'},
-                                          {0}};
+    static const struct option words[] = {
+        {"port", 1, 0, 'p'},     {"path", 1, 0, 'P'},     {"count", 1, 0, 'c'},
+        {"every", 1, 0, 'e'},    {"kind", 1, 0, 'k'},     {"open-over", 1, 0, 'o'},
+        {"restarts", 0, 0, 'r'}, {"beat", 1, 0, 'b'},     {"seed", 1, 0, 's'},
+        {"ca", 1, 0, 'C'},       {"patience", 1, 0, 't'}, {0}};
     for (int c; (c = getopt_long(argc, argv, "", words, NULL)) != -1;) {
         switch (c) {
         case 'p':
@@ -568,6 +570,9 @@ int main(int argc, char **argv)
             break;
         case 't':
             how.patience = number(optarg, 3600000);
+            break;
+        case 'C':
+            how.ca = optarg;
             break;
         case 's':
             random_state = (uint64_t)number(optarg, INT64_MAX);

@@ -42,3 +42,18 @@ def test_sessions_lose_nothing_however_their_connections_end(tmp_path, mode):
         stats, box, total, sessions = run.finish()
         assert run.faults(stats, box, total, sessions) == []
         assert box["cuts"] > count and stats["resumed"] > count, (box, stats)
+
+
+def test_sessions_over_tls_lose_nothing_while_the_gateway_reloads_every_second(tmp_path, authority):
+    count = 60
+    cert, key = authority.leaf("127.0.0.1", label="drops")
+    config = {"tls": {"cert": str(cert), "key": str(key)}}
+    with Run(tmp_path, "uvicorn", count, 300, ["--max-age", 3000, "--seed", 7], open_over_ms=1000, config=config,
+             words=["--ca", authority.cert]) as run:
+        for _ in range(6):
+            run_for(run, 1)
+            assert run.gateway.reload()["level"] == "info"
+        run.box.ask("quiet")
+        stats, box, total, sessions = run.finish()
+        assert run.faults(stats, box, total, sessions) == []
+        assert box["cuts"] > count and stats["resumed"] > count, (box, stats)

@@ -8,8 +8,7 @@ import pytest
 from harness.drops import Run
 
 
-@pytest.mark.parametrize("kind, transports", [("daphne", "websocket"), ("uvicorn", "sse"), ("uvicorn", "poll"),
-                                              ("uvicorn", "websocket,sse,poll")])
+@pytest.mark.parametrize("kind, transports", [("daphne", "websocket"), ("uvicorn", "sse"), ("uvicorn", "poll")])
 def test_clients_of_the_package_lose_nothing_over_any_transport(tmp_path, kind, transports):
     count = 40
     with Run(tmp_path, kind, count, 300, ["--max-age", 3000, "--early", 3, "--seed", 9], open_over_ms=1000, script=True,
