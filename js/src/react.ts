@@ -31,7 +31,8 @@ export interface UseHoldfastOptions extends HoldfastHandlers {
   protocols?: string | string[];
   /** What bytes come as. Default `arraybuffer`, on every engine. */
   binaryType?: 'blob' | 'arraybuffer';
-  /** Options of the socket; those of the component that opens it count. */
+  /** Options of the socket; those of the component that opens it count. A `token` that is a function may be another one at every
+   *  render. */
   socket?: Options;
   /** Components with the same URL, protocols and key share a socket. A URL that is a function is shared by its key alone; without
    *  one it belongs to this component. */
@@ -79,8 +80,14 @@ class Shared {
     this.members.push(first);
     const { url, options } = first;
     // A function is asked of whoever is there when an attempt is made, so that it is that component's newest one.
-    const newest = () => ((this.members[0] || first).url as () => string | Promise<string>)();
-    this.socket = new WebSocket(typeof url === 'function' ? newest : url!, options.protocols, options.socket);
+    const now = () => this.members[0] || first;
+    const ask = <T>(value: Asked<T>) => (typeof value === 'function' ? (value as () => T | Promise<T>)() : value);
+    const { token } = options.socket || {};
+    this.socket = new WebSocket(
+      typeof url === 'function' ? () => ask(now().url!) : url!,
+      options.protocols,
+      typeof token === 'function' ? { ...options.socket, token: () => ask((now().options.socket || {}).token) } : options.socket,
+    );
     this.socket.binaryType = options.binaryType || 'arraybuffer';
     for (const type of HANDLED) this.listen(type);
   }

@@ -214,6 +214,18 @@ test('a URL that is a function is asked before every attempt, the newest one', a
   assert.equal(world.sockets[1].url, `${URL_}?token=2`);
 });
 
+test('a token that is a function is asked before every attempt, the newest one', async () => {
+  await render(h(Shows, { socket: { token: () => 'one' } }));
+  await when(() => settle());
+  assert.equal(world.sockets[0].url, `${URL_}?token=one`);
+  const first = await opened();
+  await render(h(Shows, { socket: { token: async () => 'two' } }));
+  assert.equal(first.closed, null);
+  await when(() => first.drop());
+  await when(async () => { await world.next(); });
+  assert.equal(world.sockets[1].url, `${URL_}?token=two`);
+});
+
 test('a callback that throws keeps nothing from the others', async () => {
   const got = [];
   await render(h('div', null, h(Shows, { onMessage: () => { throw new Error('thrown on purpose'); } }),
