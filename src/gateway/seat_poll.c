@@ -31,6 +31,7 @@ struct poll {
     hf_time gone_at;    /* when nobody has polled for too long */
     uint16_t code;      /* of the backend's Close */
     bool hello;
+    bool met;      /* a poll with the key has come */
     bool rebound;  /* the answered part has one, and no message behind it */
     bool over;     /* the session has called `end` */
     bool backends; /* ... with the backend's Close, which is not acknowledged yet */
@@ -291,11 +292,12 @@ static void finish_close(struct poll *p)
 static bool acknowledge(struct poll *p, uint64_t received)
 {
     char text[48];
-    if (p->seat.attachment.keep == NULL || received <= p->acked) {
+    if (p->seat.attachment.keep == NULL || (received <= p->acked && p->met)) {
         return true;
     }
-    p->acked = received;
-    int len = snprintf(text, sizeof(text), "ack n=%llu", (unsigned long long)received);
+    p->met = true; /* the first says that hello has come, whatever its number */
+    p->acked = received > p->acked ? received : p->acked;
+    int len = snprintf(text, sizeof(text), "ack n=%llu", (unsigned long long)p->acked);
     return hf_keep_control(&p->seat.attachment, hf_slice(text, (size_t)len));
 }
 

@@ -159,7 +159,6 @@ def test_an_opening_whose_hello_was_lost_is_joined_by_its_secret(relay):
     served = b.next()
     first.reset()
     second = Events(g.address).start("/", [("HF-Open", secret)])
-    time.sleep(0)
     served.upgrade()
     served.send_text("for whoever comes")
     second.read_head()
@@ -497,7 +496,7 @@ def test_only_one_poll_waits_and_the_second_answers_the_first(relay):
     first, served, hello = opened(g, b)
     first.start_poll(hello["key"], 0)
     second = Line(g.address)
-    first.silent(0.1)
+    wait_for(lambda: g.metric("holdfast_fallback_polls_total") >= 2, "the gateway has the first poll")
     second.start_poll(hello["key"], 0)
     assert first.read_answer().body == b""
     served.send_text("for the second")
@@ -543,7 +542,7 @@ def test_nobody_joins_a_session_that_was_polled(relay):
     offer = ("HF-Open", fresh())
     line, served, hello = opened(g, b, offer=offer)
     line.start_poll(hello["key"], 0)
-    line.silent(0.1)
+    wait_for(lambda: g.metric("holdfast_fallback_polls_total") >= 2, "the gateway has the poll")
     other = opened(g, b, offer=offer)[2]
     assert other["session"] != hello["session"] and b.accepted == 2
 
