@@ -83,7 +83,7 @@ static void post_locked(struct holdfast_client *c)
     }
 }
 
-static void post(struct holdfast_client *c)
+void hf_client_post(struct holdfast_client *c)
 {
     pthread_mutex_lock(&c->lock);
     post_locked(c);
@@ -139,6 +139,10 @@ static void on_task(struct hf_task *task, struct hf_loop *io)
     if (!c->dead && hurry) {
         apply_hurry(c);
     }
+    if (!c->dead && c->stuck && c->stream != NULL) {
+        hf_client_give_up(c, HF_LOSS_OUT_OF_MEMORY, "no memory for a message on its way out");
+    }
+    c->stuck = false;
     hf_client_tell_all(c);
     if (!c->dead) {
         hf_client_flush(c);
@@ -275,7 +279,7 @@ struct holdfast_client *holdfast_client_new(struct holdfast_loop *loop,
         return NULL;
     }
     init(c);
-    post(c);
+    hf_client_post(c);
     return c;
 }
 
@@ -346,12 +350,12 @@ static enum holdfast_send result_of(enum hf_client_send result)
 static void urge(struct holdfast_client *c)
 {
     if (!hf_client_loop_here(c->loop)) {
-        post(c);
+        hf_client_post(c);
     } else if (c->depth == 0) {
         hf_client_enter(c);
         hf_client_flush(c);
         if (c->session.pending_count > 0) {
-            post(c); /* the handler never runs inside a call */
+            hf_client_post(c); /* the handler never runs inside a call */
         }
         hf_client_reschedule(c);
         (void)hf_client_leave(c);

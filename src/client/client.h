@@ -37,6 +37,7 @@ struct holdfast_client {
 
     unsigned depth;
     bool started, dead;
+    bool stuck;           /* there was no memory for what goes out: the connection is given up */
     pthread_cond_t *gone; /* who waits until it is freed */
     bool *gone_flag;
     pthread_mutex_t *gone_lock;
@@ -81,6 +82,8 @@ struct holdfast_client {
 };
 
 /* ---- client.c ---- */
+/* Has the loop's thread look at it, from any thread. */
+void hf_client_post(struct holdfast_client *c);
 /* The timer to the earliest of all that waits. */
 void hf_client_reschedule(struct holdfast_client *c);
 /* Around every piece of work that may call the handler; leave frees a client that is dead. */

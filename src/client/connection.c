@@ -147,7 +147,8 @@ void hf_client_flush(struct holdfast_client *c)
     while (c->stream != NULL && !c->dead) {
         const size_t before = hf_endpoint_out(c->endpoint)->len;
         if (!fill(c)) {
-            hf_client_give_up(c, HF_LOSS_OUT_OF_MEMORY, "no memory for a message on its way out");
+            c->stuck = true; /* told on a turn of its own: the handler never runs inside a call */
+            hf_client_post(c);
             return;
         }
         const bool grew = hf_endpoint_out(c->endpoint)->len > before;

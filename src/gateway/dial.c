@@ -30,6 +30,7 @@ struct hf_dial {
     uint64_t resolving; /* id, 0: none */
     struct hf_stream *stream;
     uint32_t tries;
+    uint32_t tries_max;
     uint64_t tried;            /* bits by index of backend */
     struct hf_address address; /* of this attempt */
     const char *why;           /* of the last failure */
@@ -572,7 +573,7 @@ static void attempt(struct hf_dial *d)
 {
     const struct hf_route_config *config = d->identity->route->config;
     drop_stream(d);
-    if (d->tries >= config->connect_tries) {
+    if (d->tries >= d->tries_max) {
         give_up(d);
         return;
     }
@@ -632,6 +633,7 @@ enum hf_status hf_dial_start(struct hf_worker *worker, struct hf_identity *ident
     d->done = done;
     d->owner = owner;
     d->own_key = own_key;
+    d->tries_max = identity->route->config->connect_tries;
     hf_timer_init(&d->timer, fire);
     hf_buffer_init(&d->request, &hf_heap, 8 * head_max + HF_REFUSAL_BODY_MAX);
     hf_buffer_init(&d->answer, &hf_heap, 4 * head_max);
@@ -644,6 +646,12 @@ enum hf_status hf_dial_start(struct hf_worker *worker, struct hf_identity *ident
     attempt(d);
     d->starting = false;
     return HF_OK;
+}
+
+void hf_dial_each_once(struct hf_dial *d)
+{
+    size_t backends = d->identity->route->backend_count;
+    d->tries_max = backends < d->tries_max ? (uint32_t)backends : d->tries_max;
 }
 
 void hf_dial_cancel(struct hf_dial *d)

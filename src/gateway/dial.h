@@ -44,6 +44,8 @@ size_t hf_dial_size(void);
 HF_MUST_USE enum hf_status hf_dial_start(struct hf_worker *worker, struct hf_identity *identity,
                                          const struct hf_petition *petition, bool own_key,
                                          hf_dialed *done, void *owner, struct hf_dial **dial);
+/* No backend is tried twice: for who comes back by himself. */
+void hf_dial_each_once(struct hf_dial *dial);
 /* No report comes any more. NULL is accepted. */
 void hf_dial_cancel(struct hf_dial *dial);
 

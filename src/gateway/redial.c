@@ -163,7 +163,9 @@ static void fire_next(struct hf_timer *timer, hf_time now)
         HF_OK) {
         d->dial = NULL;
         failed(d, "out of memory");
+        return;
     }
+    hf_dial_each_once(d->dial); /* a crowd that is held must not hammer */
 }
 
 static void fire_over(struct hf_timer *timer, hf_time now)

@@ -7,12 +7,23 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
 #define HISTORY_LINES 1000
+#define PROMPT "> "
+
+static volatile sig_atomic_t resized;
+
+static void on_resize(int number)
+{
+    (void)number;
+    resized = 1;
+}
 
 struct connect_line {
     struct connect *connect;
@@ -24,7 +35,7 @@ struct connect_line {
 
 static char *prompt(EditLine *edit)
 {
-    static char text[] = "> ";
+    static char text[] = PROMPT;
     (void)edit;
     return text;
 }
@@ -36,6 +47,10 @@ static int read_key(EditLine *edit, wchar_t *key)
     el_get(edit, EL_CLIENTDATA, &line);
     while (!line->connect->closed && !connect_interrupted()) {
         char byte;
+        if (resized) {
+            resized = 0;
+            el_resize(edit);
+        }
         if (!connect_wait(line->connect, STDIN_FILENO, -1)) {
             continue;
         }
@@ -81,6 +96,8 @@ struct connect_line *connect_line_open(struct connect *c)
     el_set(line->edit, EL_HIST, history, line->history);
     el_set(line->edit, EL_GETCFN, read_key);
     el_source(line->edit, NULL); /* ~/.editrc */
+    const struct sigaction action = {.sa_handler = on_resize};
+    sigaction(SIGWINCH, &action, NULL);
     return line;
 }
 
@@ -120,10 +137,46 @@ const char *connect_line_read(struct connect_line *line, size_t *len)
     return text;
 }
 
+/* Columns that a text takes. */
+static size_t width_of(const char *text, size_t len)
+{
+    mbstate_t state = {0};
+    size_t width = 0;
+    while (len > 0) {
+        wchar_t c;
+        const size_t n = mbrtowc(&c, text, len, &state);
+        if (n == 0 || n > len) {
+            break;
+        }
+        const int columns = wcwidth(c);
+        width += columns > 0 ? (size_t)columns : 0;
+        text += n;
+        len -= n;
+    }
+    return width;
+}
+
+/* The rows of the screen between the prompt and the cursor. */
+static size_t rows_above(struct connect_line *line)
+{
+    const LineInfo *info = el_line(line->edit);
+    const size_t width =
+        strlen(PROMPT) + width_of(info->buffer, (size_t)(info->cursor - info->buffer));
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+        return 0;
+    }
+    return width / size.ws_col;
+}
+
 void connect_line_hide(struct connect_line *line)
 {
     if (line != NULL && line->reading) {
-        fputs("\r\033[K", stdout);
+        const size_t rows = rows_above(line);
+        if (rows > 0) {
+            printf("\033[%zuA", rows);
+        }
+        fputs("\r\033[J", stdout);
         fflush(stdout);
     }
 }
