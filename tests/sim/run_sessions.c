@@ -226,6 +226,7 @@ static void do_answer(struct script *x, struct app *a)
 
 static void do_offline(struct script *x, struct app *a)
 {
+    a->swallowed = one_in(x, 2);
     app_offline(a, !a->offline);
 }
 

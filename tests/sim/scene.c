@@ -119,7 +119,7 @@ void scene_token(struct scene *s, const char *subject, int64_t good_ms, struct h
     uint8_t mac[32];
     unsigned mac_len = 0;
     size_t start = out->len;
-    int64_t exp = (s->outside->wall + good_ms) / 1000;
+    int64_t exp = (sim_wall(s->sim) + good_ms) / 1000;
     int n = good_ms == 0 ? snprintf(claims, sizeof(claims), "{\"sub\":\"%s\"}", subject)
                          : snprintf(claims, sizeof(claims), "{\"sub\":\"%s\",\"exp\":%lld}",
                                     subject, (long long)exp);
@@ -131,6 +131,25 @@ void scene_token(struct scene *s, const char *subject, int64_t good_ms, struct h
                                      out->len - start, mac, &mac_len) != NULL);
     hf_buffer_add_byte(out, '.');
     add_base64url(out, mac, mac_len);
+}
+
+int64_t scene_token_exp(struct hf_slice token)
+{
+    unsigned char claims[400];
+    char body[400];
+    struct hf_slice part;
+    (void)hf_slice_next(&token, '.', &part);
+    if (!hf_slice_next(&token, '.', &part) || part.len == 0 || part.len > 300) {
+        return 0;
+    }
+    int len = snprintf(body, sizeof(body), "%.*s", HF_SLICE_ARG(part));
+    while (len % 4 != 0) {
+        body[len++] = '=';
+    }
+    int n = EVP_DecodeBlock(claims, (unsigned char *)body, len);
+    claims[n < 0 ? 0 : n] = '\0';
+    const char *exp = strstr((char *)claims, "\"exp\":");
+    return exp == NULL ? 0 : strtoll(exp + 6, NULL, 10);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -181,9 +200,9 @@ static enum sim_fate shape(void *context, const struct hf_address *from,
             if (a->detour > 0 && hf_random_below(&s->random, 3) == 0) {
                 path->latency += (hf_time)hf_random_below(&s->random, (uint64_t)a->detour);
             }
-            return !a->offline                           ? SIM_FATE_LISTENERS
-                   : hf_random_below(&s->random, 2) == 0 ? SIM_FATE_UNREACHABLE
-                                                         : SIM_FATE_SILENT;
+            return !a->offline    ? SIM_FATE_LISTENERS
+                   : a->swallowed ? SIM_FATE_SILENT
+                                  : SIM_FATE_UNREACHABLE;
         }
     }
     return SIM_FATE_LISTENERS;

@@ -80,6 +80,7 @@ struct app {
     bool connected;
     hf_time asleep; /* its machine sleeps until then */
     bool offline;   /* its network is gone */
+    bool swallowed; /* ... and says nothing of it */
     bool closed;    /* the library said CLOSE */
     int asked;      /* code of the application's own close; 0: none */
     bool clean;     /* ... after which nothing was reported lost */
@@ -125,7 +126,8 @@ struct served {
     bool ended; /* by the other side */
     bool close_when_flushed;
     hf_time paused;
-    uint32_t pings;
+    uint32_t pings;    /* that nobody answered yet */
+    int64_t token_exp; /* of the credentials that it was asked with; 0: none, or for ever */
 };
 
 enum upstream_mode {

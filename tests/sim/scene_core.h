@@ -29,6 +29,8 @@ bool scene_same(uint64_t sender, uint32_t index, struct note note, uint8_t opcod
                 struct hf_slice data);
 /* A token of the principal. */
 void scene_token(struct scene *s, const char *subject, int64_t good_ms, struct hf_buffer *out);
+/* When it expires; 0: never, or it is none. */
+int64_t scene_token_exp(struct hf_slice token);
 struct hf_address scene_host(const char *text);
 struct app *scene_app(struct scene *s, uint64_t id);
 

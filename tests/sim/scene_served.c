@@ -295,6 +295,7 @@ static size_t take_request(struct served *b, struct hf_slice bytes)
     }
     b->app = scene_app(s, id);
     b->attempt = (unsigned)attempt;
+    b->token_exp = hf_query_find(query, HF_LITERAL("token"), &value) ? scene_token_exp(value) : 0;
     scene_say(s, "backend %u has the request of attempt %u of app %u", b->id, b->attempt,
               b->app->id);
     join_chain(b);

@@ -73,6 +73,10 @@ hf_time sim_now(const struct sim *sim)
 {
     return sim->now;
 }
+hf_wall sim_wall(const struct sim *sim)
+{
+    return sim->wall + sim->now / 1000;
+}
 uint64_t sim_digest(const struct sim *sim)
 {
     return sim->digest;

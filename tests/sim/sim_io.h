@@ -70,6 +70,7 @@ struct hf_random *sim_random(struct sim *sim);
 /* ---- time ------------------------------------------------------------------------------------ */
 
 hf_time sim_now(const struct sim *sim);
+hf_wall sim_wall(const struct sim *sim);
 /* The wall clock jumps by so many milliseconds, for all loops. */
 void sim_wall_jump(struct sim *sim, hf_wall by);
 /* The loop does not turn before `until`: its machine is busy or asleep. The network goes on. */
