@@ -103,6 +103,7 @@ struct served {
     struct app *app;
     unsigned attempt;
     unsigned boot;       /* of the gateway that asked for it */
+    uint32_t boot_id;    /* ... in the names of its sessions */
     uint64_t session;    /* its number there; 0: not known */
     struct life *life;   /* NULL: its application has not opened it */
     struct served *next; /* that took its place */

@@ -48,14 +48,14 @@ void life_free(struct life *life)
     free(life);
 }
 
-/* The first connection that the backend had for the session of this number, at the newest gateway
- * that had one. */
-static struct served *served_of_session(const struct app *a, uint64_t session)
+/* The first connection that the backend had for the session of this name. */
+static struct served *served_of_session(const struct app *a, uint32_t boot_id, uint64_t session)
 {
     struct served *found = NULL;
     for (struct hf_list *n = a->scene->served.next; n != &a->scene->served; n = n->next) {
         struct served *b = HF_CONTAINER(n, struct served, node);
-        if (b->app == a && b->before == NULL && b->was_open && b->session == session) {
+        if (b->app == a && b->before == NULL && b->was_open && b->session == session &&
+            b->boot_id == boot_id) {
             found = b;
         }
     }
@@ -76,7 +76,7 @@ static void take_open(struct app *a, const struct holdfast_event *e)
     struct life *life = app_life(a);
     const char *dash = strchr(e->session, '-');
     uint64_t session = dash == NULL ? 0 : strtoull(dash + 1, NULL, 10);
-    struct served *b = served_of_session(a, session);
+    struct served *b = served_of_session(a, (uint32_t)strtoul(e->session, NULL, 16), session);
     a->connected = true;
     if (!e->gateway) {
         scene_break(s, "app %u takes the gateway for an ordinary server", a->id);
@@ -107,6 +107,10 @@ static void take_open(struct app *a, const struct holdfast_event *e)
 void app_opens_silently(struct app *a, struct served *b)
 {
     struct life *life = app_life(a);
+    if (life_count(life) == 0 && life->node.prev != &a->lives) {
+        struct life *before = HF_CONTAINER(life->node.prev, struct life, node);
+        life = before->attempt == 0 ? before : life; /* it was given up meanwhile */
+    }
     if (life->attempt == 0) {
         life->attempt = b->attempt;
         life->served = b;

@@ -49,6 +49,7 @@ struct gate_counts {
 bool gate_counts(const struct scene *s, const struct life *life, struct gate_counts *counts);
 /* The session that asks the backend for a connection with the URL of this attempt; 0: none. */
 uint64_t gate_asks(const struct scene *s, const struct app *a, unsigned attempt);
+uint32_t gate_boot_id(const struct scene *s);
 bool gate_has_two(const struct scene *s);
 
 /* ---- scene_app.c ---- */

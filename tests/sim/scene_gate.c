@@ -317,6 +317,11 @@ uint64_t gate_ending(const struct scene *s, const char *cause)
            (gate_is_up(s) ? atomic_load(&s->gate->gateway->endings[number]) : 0);
 }
 
+uint32_t gate_boot_id(const struct scene *s)
+{
+    return gate_is_up(s) ? s->gate->gateway->boot : 0;
+}
+
 bool gate_has_two(const struct scene *s)
 {
     struct census c = {.state = NULL};

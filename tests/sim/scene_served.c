@@ -236,6 +236,7 @@ static void join_chain(struct served *b)
 {
     struct scene *s = b->scene;
     b->boot = s->boot;
+    b->boot_id = gate_boot_id(s);
     b->session = gate_asks(s, b->app, b->attempt);
     for (struct hf_list *n = s->served.next; n != &s->served; n = n->next) {
         struct served *other = HF_CONTAINER(n, struct served, node);
