@@ -81,6 +81,7 @@ export type Engine = ReturnType<typeof createEngine>;
 
 const HELLO_MS = 5_000;
 const QUICK_MS = 250;
+const BEAT_MIN_MS = 100;
 const ACK_MS = 1_000;
 const CLOSING_MS = 10_000;
 const DOWNGRADE_MS = 600_000;
@@ -271,6 +272,7 @@ export function createEngine(config: Config) {
       if (asked) loseSession(because(c.text.reason || 'unknown', 'gateway'), num.old_received);
       outbox.restart();
     }
+    num.beat = Math.max(num.beat, BEAT_MIN_MS); // a gateway that says none is no reason to come back at once for ever
     const init = { recovered: true, attempts: retries, downtime: t - lostAt, transport: conn.transport };
     sample(t - conn.since);
     session.hello = c;

@@ -244,13 +244,24 @@ static void tell_lost(struct holdfast_client *c, const struct hf_client_event *f
     free(messages);
 }
 
+/* Where goaway points to is as safe as what is in use, or it is not gone to: a gateway has no word
+ * in sockets of this machine, nor in whether the credentials go out in the clear. */
+static bool may_go(const struct holdfast_client *c, struct hf_slice to)
+{
+    struct hf_url from, next;
+    const char *why;
+    return hf_url_parse(to, &next, &why) && hf_url_parse(hf_slice_of(url_of(c)), &from, &why) &&
+           next.port != 0 && (next.tls || !from.tls);
+}
+
 static void take_goaway(struct holdfast_client *c, const struct hf_client_event *event)
 {
     const hf_time now = hf_loop_now(c->loop->io);
     const uint64_t most = 24 * 60 * 60 * 1000;
     const hf_time in = HF_MS((hf_time)(event->in_ms < most ? event->in_ms : most));
     free(c->next_url);
-    c->next_url = event->url.len > 0 ? strndup((const char *)event->url.ptr, event->url.len) : NULL;
+    c->next_url =
+        may_go(c, event->url) ? strndup((const char *)event->url.ptr, event->url.len) : NULL;
     c->leave_by = now + in / 10 * 9;
     c->leave_at = now + (hf_time)hf_random_below(&c->loop->random, (uint64_t)in / 10 * 8 + 1);
 }

@@ -661,8 +661,8 @@ static bool name_identity(struct hf_opening *o, struct hf_slice subject)
     if (subject.len == 0) {
         return true;
     }
-    struct hf_identity *named = hf_identity_new(old->runtime, hf_slice_first(subject, 255),
-                                                hf_slice_of(hf_identity_target(old)));
+    struct hf_identity *named =
+        hf_identity_new(old->runtime, subject, hf_slice_of(hf_identity_target(old)));
     if (named == NULL) {
         hf_opening_refuse(o, HF_CAUSE_OUT_OF_RESOURCES, 503, "out of memory", 1);
         return false;
@@ -754,10 +754,9 @@ static void deny(struct hf_opening *o, const struct hf_callout_answer *answer)
 static void callout_done(void *owner, const struct hf_callout_answer *answer)
 {
     struct hf_opening *o = owner;
-    char subject[256];
+    char subject[HF_SUBJECT_MAX];
     o->callout = NULL;
-    (void)snprintf(subject, sizeof(subject), "%.*s",
-                   HF_SLICE_ARG(hf_slice_first(answer->subject, 255)));
+    hf_subject_write(answer->subject, subject);
     log_auth(o,
              answer->kind == HF_CALLOUT_ALLOW  ? "ok"
              : answer->kind == HF_CALLOUT_DENY ? "refused"

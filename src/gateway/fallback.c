@@ -378,6 +378,31 @@ static uint64_t body_max(const struct hf_opening *o)
 
 static void finish_post(struct hf_opening *o);
 
+/* What a session lets come at once is bounded, for a body waits for its end in memory; one for
+ * nobody is not kept. */
+static bool count_body(struct hf_opening *o)
+{
+    struct hf_token key;
+    struct hf_keep *keep =
+        hf_key_read(o->fallback.key, &key) ? hf_keep_find(o->worker, &key, NULL) : NULL;
+    o->body_counted = keep != NULL && hf_keep_begin_body(keep);
+    return keep == NULL || o->body_counted;
+}
+
+static void uncount_body(struct hf_opening *o)
+{
+    struct hf_token key;
+    if (!o->body_counted) {
+        return;
+    }
+    o->body_counted = false;
+    struct hf_keep *keep =
+        hf_key_read(o->fallback.key, &key) ? hf_keep_find(o->worker, &key, NULL) : NULL;
+    if (keep != NULL) {
+        hf_keep_end_body(keep);
+    }
+}
+
 static void begin_post(struct hf_opening *o)
 {
     /* Who it is for is said when the body has come, so that the connection can go on. */
@@ -392,6 +417,11 @@ static void begin_post(struct hf_opening *o)
     if (o->body.kind == HF_BODY_NONE || (o->fallback.expects && seat == NULL)) {
         o->fallback.keep_alive = o->fallback.keep_alive && o->body.kind == HF_BODY_NONE;
         finish_post(o);
+        return;
+    }
+    if (!count_body(o)) {
+        o->fallback.keep_alive = false;
+        say(o, 429, "credit", "Too many POSTs of this session are on their way already.");
         return;
     }
     hf_opening_phase(o, HF_OPENING_BODY, BODY_WAIT);
@@ -523,6 +553,7 @@ static void take_list(struct hf_opening *o, struct outcome *out)
 
 static void finish_post(struct hf_opening *o)
 {
+    uncount_body(o);
     struct outcome out = {.status = 200, .retry_ms = HF_NO_COUNT};
     struct hf_token key;
     struct hf_seat *seat = seat_of_key(o, &key);
@@ -565,7 +596,13 @@ static void finish_post(struct hf_opening *o)
 static size_t take_body(struct hf_opening *o, struct hf_slice bytes)
 {
     size_t taken;
-    switch (hf_request_body_read(&o->body, bytes, &taken, &o->body_bytes)) {
+    enum hf_request_body_read read = hf_request_body_read(&o->body, bytes, &taken, &o->body_bytes);
+    if (o->seat_serial == 0) {
+        size_t left = o->body_bytes.max - o->body_bytes.len;
+        hf_buffer_reset(&o->body_bytes);
+        o->body_bytes.max = left;
+    }
+    switch (read) {
     case HF_REQUEST_BODY_MORE:
         break;
     case HF_REQUEST_BODY_WHOLE:
@@ -604,6 +641,7 @@ void hf_fallback_late(struct hf_opening *o)
 void hf_fallback_leave(struct hf_opening *o)
 {
     struct hf_seat *seat = o->seat;
+    uncount_body(o);
     if (seat != NULL) {
         (void)hf_seat_take(seat);
         seat->seat_ops->left(seat);

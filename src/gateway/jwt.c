@@ -5,6 +5,7 @@
  * token with an RSA public key as the secret, and reads "none" as no check.) */
 #include "gateway/jwt.h"
 
+#include "base/hash.h"
 #include "gateway/jwt_keys.h"
 
 #include <jansson.h>
@@ -239,29 +240,47 @@ static bool audience_fits(const json_t *aud, const struct hf_string_list *wanted
     return is_one_of(aud, wanted);
 }
 
-/* A text, or a whole number, as many applications write it. Cut between characters. */
-static bool read_subject(const json_t *sub, char subject[256])
+#define SUBJECT_TAIL 33 /* ~ and 16 bytes of the hash */
+void hf_subject_write(struct hf_slice subject, char text[HF_SUBJECT_MAX])
+{
+    uint8_t digest[HF_SHA256_BYTES];
+    size_t len = subject.len;
+    /* Nobody takes the short form of another's name for his own. */
+    if (len >= HF_SUBJECT_MAX ||
+        (len >= HF_SUBJECT_MAX - SUBJECT_TAIL - 4 && subject.ptr[len - SUBJECT_TAIL] == '~')) {
+        len = HF_SUBJECT_MAX - 1 - SUBJECT_TAIL;
+        len = len < subject.len ? len : subject.len - 1;
+        while (len > 0 && (subject.ptr[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+    if (len > 0) {
+        memcpy(text, subject.ptr, len);
+    }
+    text[len] = '\0';
+    if (len < subject.len) {
+        hf_sha256(subject, digest);
+        text[len] = '~';
+        for (size_t i = 0; i < 16; i++) {
+            (void)snprintf(text + len + 1 + 2 * i, 3, "%02x", digest[i]);
+        }
+    }
+}
+
+/* A text, or a whole number, as many applications write it. */
+static bool read_subject(const json_t *sub, char subject[HF_SUBJECT_MAX])
 {
     if (sub == NULL) {
         return true;
     }
     if (json_is_integer(sub)) {
-        (void)snprintf(subject, 256, "%" JSON_INTEGER_FORMAT, json_integer_value(sub));
+        (void)snprintf(subject, HF_SUBJECT_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(sub));
         return true;
     }
     if (!json_is_string(sub)) {
         return false;
     }
-    const char *text = json_string_value(sub);
-    size_t len = json_string_length(sub);
-    if (len > 255) {
-        len = 255;
-        while (len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80) {
-            len--;
-        }
-    }
-    memcpy(subject, text, len);
-    subject[len] = '\0';
+    hf_subject_write(hf_slice(json_string_value(sub), json_string_length(sub)), subject);
     return true;
 }
 

@@ -38,10 +38,15 @@ enum hf_jwt_verdict {
 /* "expired", "wrong issuer": for the log. */
 const char *hf_jwt_verdict_text(enum hf_jwt_verdict verdict);
 
+/* A principal's name with its NUL. */
+#define HF_SUBJECT_MAX 256
+/* A longer one is cut between characters and ends in ~ and a hash of the whole, so that two with
+ * the same beginning stay two. */
+void hf_subject_write(struct hf_slice subject, char text[HF_SUBJECT_MAX]);
+
 struct hf_jwt_claims {
-    char subject[256]; /* sub, a text or a whole number; "" when it has none; cut between characters
-                          when longer */
-    hf_wall expires;   /* exp in ms, leeway included; INT64_MAX when it has none */
+    char subject[HF_SUBJECT_MAX]; /* sub, a text or a whole number; "" when it has none */
+    hf_wall expires;              /* exp in ms, leeway included; INT64_MAX when it has none */
 };
 /* token is the compact form, at most 16 KiB. Checked in this order: structure, algorithm and key,
  * signature, exp and nbf, iss and aud. Malformed are also tokens whose JSON names a member twice or

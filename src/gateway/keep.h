@@ -37,6 +37,9 @@ HF_MUST_USE enum hf_status hf_keep_arrive(struct hf_worker *worker,
  * what its tombstone says. */
 struct hf_keep *hf_keep_find(struct hf_worker *worker, const struct hf_token *key,
                              const char **reason);
+/* The body of a POST for the session begins to come. False: too many come already. */
+bool hf_keep_begin_body(struct hf_keep *k);
+void hf_keep_end_body(struct hf_keep *k);
 /* The offer names a session of this worker, with its secret: the connection will take the place of
  * another, so a limit on connections does not count it. */
 bool hf_keep_replaces(struct hf_worker *worker, const struct hf_offer *offer);

@@ -14,6 +14,7 @@ struct hf_keep_auth {
     struct hf_callout *callout;   /* NULL: nobody is being asked */
     struct hf_buffer value;       /* that is being asked about */
     struct hf_petition *petition; /* owned; NULL: the hold has it */
+    bool ignored;                 /* the log says already that too many come */
 };
 
 static bool auth_new(struct hf_keep *k)
@@ -94,7 +95,9 @@ static void renew(struct hf_keep *k, struct hf_slice value, hf_wall expires)
 
 static bool same_subject(const struct hf_keep *k, struct hf_slice subject)
 {
-    return hf_slice_eq(hf_slice_first(subject, 255), hf_slice_of(hf_identity_subject(k->identity)));
+    char text[HF_SUBJECT_MAX];
+    hf_subject_write(subject, text);
+    return strcmp(text, hf_identity_subject(k->identity)) == 0;
 }
 
 static void check_jwt(struct hf_keep *k, struct hf_slice value)
@@ -208,7 +211,10 @@ void hf_keep_auth(struct hf_keep *k, struct hf_slice value)
         return;
     }
     if (hf_rate_charge(&k->auth->rate, &rules, 1, hf_keep_now(k)) > 0) {
-        log_auth(k, "ignored", "more than one a second");
+        if (!k->auth->ignored) { /* once: who sends thousands does not fill the log */
+            k->auth->ignored = true;
+            log_auth(k, "ignored", "more than one a second");
+        }
         return;
     }
     switch (k->backend.route->config->auth.kind) {

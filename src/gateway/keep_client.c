@@ -8,6 +8,9 @@
 
 /* Bytes of a message that is announced by `coming`. */
 #define COMING_FROM 65536
+/* POSTs of one session whose bodies may come side by side: they stand in no other book. */
+#define BODIES_MAX 4
+
 /* ---- attaching and parking ---------------------------------------------------------------------
  */
 
@@ -283,6 +286,21 @@ bool hf_keep_post_control(struct hf_keep *k, struct hf_slice text)
         hf_keep_auth(k, c.value);
     }
     return k->session.state != HF_SESSION_ENDED;
+}
+
+bool hf_keep_begin_body(struct hf_keep *k)
+{
+    if (k->bodies >= BODIES_MAX) {
+        return false;
+    }
+    k->bodies++;
+    return true;
+}
+
+void hf_keep_end_body(struct hf_keep *k)
+{
+    HF_ASSERT(k->bodies > 0);
+    k->bodies--;
 }
 
 bool hf_keep_control(struct hf_attachment *a, struct hf_slice text)

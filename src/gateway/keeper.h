@@ -94,6 +94,7 @@ struct hf_keep {
     bool joined : 1;                 /* a second opening joined it before its first hello */
     bool goaway_said : 1;
     bool dry_said : 1;
+    uint8_t bodies; /* of POSTs that are coming */
 };
 
 /* ---- the keeper --------------------------------------------------------------------------------

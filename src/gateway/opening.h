@@ -95,6 +95,7 @@ struct hf_opening {
     enum hf_cors cors;           /* with NONE in fallback: NONE */
     struct hf_seat *seat;        /* POLL: where it waits; gateway/fallback.h */
     uint64_t seat_serial;        /* BODY: of the seat that the POST is for */
+    bool body_counted;           /* BODY: with the session of its key */
     struct hf_request_body body;
     struct hf_buffer body_bytes;
 };

@@ -4,6 +4,9 @@
 #include "session/client.h"
 #include "session/client_inside.h"
 
+/* ms; what a gateway says beyond is taken as the nearer of them */
+#define BEAT_MIN 100
+#define BEAT_MAX ((uint64_t)24 * 60 * 60 * 1000)
 #define PATIENCE_BYTES 2048 /* a second, docs/protocol.md 2: coming */
 #define END_WAIT HF_SECONDS(2)
 
@@ -94,6 +97,11 @@ static enum hf_status take_texts(struct hf_client *c, const struct hf_control *h
     return taken ? HF_OK : HF_NO_MEMORY;
 }
 
+static uint64_t within(uint64_t n, uint64_t least, uint64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
 static enum hf_status apply_hello(struct hf_client *c, const struct hf_control *hello, hf_time now)
 {
     const char *why = check_hello(c, hello);
@@ -106,7 +114,7 @@ static enum hf_status apply_hello(struct hf_client *c, const struct hf_control *
         hf_client_lose(c, hello->reason, hello->old_received);
     }
     c->window = hello->window;
-    c->beat = hello->beat;
+    c->beat = within(hello->beat, BEAT_MIN, BEAT_MAX);
     c->buffer = hello->buffer;
     c->message_max = hello->message_max;
     c->ack = hello->ack;

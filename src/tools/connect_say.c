@@ -155,12 +155,12 @@ static void say_json(const struct holdfast_event *e)
 /* ---- for people ---------------------------------------------------------------------------------
  */
 
-/* A stranger's text on a terminal: controls are shown, not obeyed. */
-static void print_safe(FILE *out, struct hf_slice text)
+/* A stranger's text on a terminal: controls are shown, not obeyed, but those in keep. */
+static void print_shown(FILE *out, struct hf_slice text, const char *keep)
 {
     for (size_t i = 0; i < text.len; i++) {
         const uint8_t byte = text.ptr[i];
-        if ((byte < 0x20 && byte != '\t' && byte != '\n') || byte == 0x7f) {
+        if ((byte < 0x20 && (byte == 0 || strchr(keep, byte) == NULL)) || byte == 0x7f) {
             fprintf(out, "\\x%02x", byte);
         } else if (byte == 0xc2 && i + 1 < text.len && text.ptr[i + 1] < 0xa0) {
             fprintf(out, "\\x%02x", text.ptr[++i]); /* the controls of Latin-1 */
@@ -168,6 +168,17 @@ static void print_safe(FILE *out, struct hf_slice text)
             putc(byte, out);
         }
     }
+}
+
+static void print_safe(FILE *out, struct hf_slice text)
+{
+    print_shown(out, text, "\t\n");
+}
+
+/* One that stands in a sentence of ours, which it must not end. */
+static void print_word(FILE *out, const char *text)
+{
+    print_shown(out, hf_slice_of(text), "");
 }
 
 static void print_hex(FILE *out, struct hf_slice bytes)
@@ -241,12 +252,15 @@ static void say_message(struct connect *c, const struct holdfast_event *e)
 static void say_open(struct connect *c, const struct holdfast_event *e)
 {
     FILE *out = begin(c, GREEN);
-    fprintf(out, "Connected to %s", e->url);
+    fputs("Connected to ", out);
+    print_word(out, e->url);
     if (*e->protocol != '\0') {
-        fprintf(out, " (%s)", e->protocol);
+        fputs(" (", out);
+        print_word(out, e->protocol);
+        fputs(")", out);
     }
     fputs(e->gateway ? ", session " : ", no gateway in the path", out);
-    print_safe(out, hf_slice_of(e->session));
+    print_word(out, e->session);
     fputs(c->interactive && !c->was_open ? " (Ctrl+C ends)" : "", out);
     end(c, out);
 }
@@ -254,9 +268,9 @@ static void say_open(struct connect *c, const struct holdfast_event *e)
 /* "connection_reset (network, 1006): what" */
 static void print_record(FILE *out, const struct holdfast_record *r)
 {
-    print_safe(out, hf_slice_of(r->cause));
+    print_word(out, r->cause);
     fputs(" (", out);
-    print_safe(out, hf_slice_of(r->who));
+    print_word(out, r->who);
     if (r->code != 0) {
         fprintf(out, ", code %d", r->code);
     }
@@ -266,7 +280,7 @@ static void print_record(FILE *out, const struct holdfast_record *r)
     fputs(")", out);
     if (*r->reason != '\0' && strcmp(r->reason, r->cause) != 0) {
         fputs(": ", out);
-        print_safe(out, hf_slice_of(r->reason));
+        print_word(out, r->reason);
     }
 }
 
@@ -315,7 +329,7 @@ static void say_lost(struct connect *c, const struct holdfast_event *e)
                 (unsigned long long)l->received, (unsigned long long)l->sent);
     } else {
         fputs("Session lost: ", out);
-        print_safe(out, hf_slice_of(l->reason));
+        print_word(out, l->reason);
         fprintf(out, "; %llu received, %llu sent, %llu acknowledged",
                 (unsigned long long)l->received, (unsigned long long)l->sent,
                 (unsigned long long)l->acked);

@@ -15,15 +15,17 @@ export class EventReader {
   constructor(private event: (type: string, data: string) => void) {}
 
   feed(text: string): void {
+    // What waits has no end of a line in it but a CR at its end: a line in many pieces is not looked through again and again.
+    let at = Math.max(0, this.rest.length - 1);
     this.rest += text;
     let from = 0;
     for (;;) {
       const match = /\r\n|\n|\r(?!$)/g;
-      match.lastIndex = from;
+      match.lastIndex = at;
       const end = match.exec(this.rest);
       if (!end) break;
       this.line(this.rest.slice(from, end.index));
-      from = end.index + end[0].length;
+      at = from = end.index + end[0].length;
     }
     this.rest = this.rest.slice(from);
   }

@@ -597,23 +597,35 @@ static void the_first_fault_in_order_is_the_one_that_is_told(void **state)
     hf_jwt_keys_unref(keys);
 }
 
-static void the_subject_is_text_or_a_whole_number_and_is_cut_between_characters(void **state)
+static void the_subject_is_text_or_a_whole_number_and_a_long_one_stays_its_own(void **state)
 {
     struct hf_jwt_keys *keys = load_key("HS256", NULL, "secret");
     struct hf_jwt_claims claims;
-    char payload[2048], text[600];
+    char payload[2048], text[600], before[HF_SUBJECT_MAX] = "";
     assert_int_equal(judge(keys, NULL, hs256(HS256_HEADER, "{\"sub\":42}"), &claims), HF_JWT_OK);
     assert_string_equal(claims.subject, "42");
     assert_int_equal(judge(keys, NULL, hs256(HS256_HEADER, "{}"), &claims), HF_JWT_OK);
     assert_string_equal(claims.subject, "");
-    for (size_t len = 253; len < 258; len++) {
+    for (size_t len = 252; len < 258; len++) {
         memset(text, 'a', len);
         (void)snprintf(text + len, sizeof(text) - len, "\xc3\xa9z");
         (void)snprintf(payload, sizeof(payload), "{\"sub\":\"%s\"}", text);
         assert_int_equal(judge(keys, NULL, hs256(HS256_HEADER, payload), &claims), HF_JWT_OK);
-        assert_int_equal(strlen(claims.subject), len == 253 ? 255 : len == 254 ? 254 : 255);
-        assert_memory_equal(claims.subject, text, strlen(claims.subject));
+        if (len == 253 - 1) {
+            assert_string_equal(claims.subject, text);
+            continue;
+        }
+        assert_int_equal(strlen(claims.subject), 255);
+        assert_memory_equal(claims.subject, text, 222);
+        assert_int_equal(claims.subject[222], '~');
+        assert_string_not_equal(claims.subject, before);
+        memcpy(before, claims.subject, sizeof(before));
+        hf_subject_write(hf_slice_of(before), claims.subject); /* the short form as a name */
+        assert_string_not_equal(claims.subject, before);
     }
+    memset(text, '\xbf', 300); /* no character begins anywhere */
+    hf_subject_write(hf_slice(text, 300), claims.subject);
+    assert_int_equal(strlen(claims.subject), 33);
     static const char *const wrong[] = {"{\"sub\":null}", "{\"sub\":{}}", "{\"sub\":[\"a\"]}",
                                         "{\"sub\":1.5}", "{\"sub\":true}"};
     for (size_t i = 0; i < COUNT(wrong); i++) {
@@ -703,7 +715,7 @@ int main(void)
         cmocka_unit_test(iss_must_be_the_one_that_is_configured),
         cmocka_unit_test(aud_must_name_one_that_is_configured),
         cmocka_unit_test(the_first_fault_in_order_is_the_one_that_is_told),
-        cmocka_unit_test(the_subject_is_text_or_a_whole_number_and_is_cut_between_characters),
+        cmocka_unit_test(the_subject_is_text_or_a_whole_number_and_a_long_one_stays_its_own),
         cmocka_unit_test(threads_share_one_set_of_keys),
         cmocka_unit_test(keys_live_until_the_last_reference_goes),
     };

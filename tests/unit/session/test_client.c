@@ -774,6 +774,34 @@ static void what_was_queued_before_the_limit_was_known_and_is_too_big_is_handed_
     hf_client_fini(&c);
 }
 
+static void a_gateway_whose_beat_is_beyond_reason_is_waited_for_within_reason(void **state)
+{
+    static const char *const beats[] = {"0", "9007199254740991"};
+    static const uint8_t fresh[HF_CLIENT_SECRET] = {1};
+    for (size_t i = 0; i < 2; i++) {
+        struct hf_client c;
+        struct hf_client_out out;
+        struct hf_buffer offer, hello;
+        hf_client_init(&c, &hf_heap, &rules);
+        hf_buffer_init(&offer, &hf_heap, 4096);
+        hf_buffer_init(&hello, &hf_heap, 4096);
+        hf_client_offer(&c, fresh, &offer);
+        hf_client_connected(&c, true, hf_slice(NULL, 0), 0);
+        hf_buffer_addf(&hello,
+                       "\x01hello session=s token=t key=k epoch=1 window=9007199254740991 "
+                       "buffer=65536 message_max=1000 beat=%s ack=16384 received=0 sent=0 "
+                       "resumed=0",
+                       beats[i]);
+        assert_int_equal(hf_client_feed(&c, HF_OP_TEXT, hf_buffer_slice(&hello), 0), HF_OK);
+        while (hf_client_take(&c, &out, 0) != HF_CLIENT_TAKE_NONE) {
+        }
+        assert_in_range(hf_client_deadline(&c), HF_MS(200), 2 * HF_SECONDS(24 * 60 * 60));
+        hf_buffer_reset(&offer);
+        hf_buffer_reset(&hello);
+        hf_client_fini(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -781,6 +809,7 @@ int main(void)
         cmocka_unit_test(a_session_outlives_memory_that_runs_out),
         cmocka_unit_test(the_queue_is_bounded_in_messages_and_in_bytes_and_takes_one_of_any_size),
         cmocka_unit_test(what_was_queued_before_the_limit_was_known_and_is_too_big_is_handed_back),
+        cmocka_unit_test(a_gateway_whose_beat_is_beyond_reason_is_waited_for_within_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
