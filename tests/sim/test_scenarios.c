@@ -889,7 +889,7 @@ static void a_backlog_whose_backend_is_lost_too_goes_on_at_the_next_whole_messag
     struct session *s = come_to_a_backlog(w);
     uint32_t had = s->backend->got;
     peer_reset(s->backend);
-    UNTIL(w, s->losses == 2 && !is_held(s) && peer_is_open(s->backend), HF_SECONDS(1));
+    UNTIL(w, s->losses == 2 && !is_held(s) && peer_is_open(s->backend), HF_SECONDS(5));
     UNTIL(w, s->backend->got == 20, HF_SECONDS(5));
     assert_true(had < 18);
     assert_int_equal(s->client->close_got, 0);
