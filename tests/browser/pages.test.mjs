@@ -78,7 +78,7 @@ test('the chat on Uvicorn: an answer that is cut three times arrives whole', asy
 });
 
 test('the inbox on Daphne: what is written while the connection is away arrives, once, and counts as unread', async () => {
-  const { page, box } = await visit('inbox', `/ws/inbox/?token=${jsonWebToken()}`, { size: { width: 390, height: 844 } });
+  const { page, box } = await visit('inbox', `/ws/inbox/?token=${jsonWebToken()}`, { size: { width: 320, height: 640 } });
   const write = async (text) => { await page.getByPlaceholder('Write to yourself').fill(text); await page.keyboard.press('Enter'); };
   await write('before');
   await page.getByText('before', { exact: true }).waitFor();

@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     let hue = 0;
     for (const letter of from) hue = (hue * 31 + letter.charCodeAt(0)) % 360;
     face.className = 'face';
-    face.style.background = `hsl(${hue} 42% 42%)`;
+    face.style.background = `hsl(${hue} 42% 35%)`;
     face.textContent = from.slice(0, 1);
     face.setAttribute('aria-hidden', 'true');
     name.textContent = from;
