@@ -364,7 +364,7 @@ static void log_open(const struct hf_keep *k, const char *what)
     }
     hf_log_begin(&line, log, HF_LOG_DEBUG, k->backend.worker->loop->wall, "session");
     hf_log_number(&line, "id", (int64_t)k->session.id);
-    hf_log_cstr(&line, "event", what);
+    hf_log_cstr(&line, "what", what);
     hf_log_cstr(&line, "transport", k->client == NULL ? "none" : k->client->ops->name);
     hf_log_number(&line, "received", (int64_t)k->session.counted);
     hf_log_number(&line, "sent", (int64_t)k->session.journal.end);

@@ -97,7 +97,7 @@ void hf_keep_lost(struct hf_attachment *a, enum hf_cause cause, int error)
         struct hf_log_line line;
         hf_log_begin(&line, log, HF_LOG_DEBUG, k->backend.worker->loop->wall, "session");
         hf_log_number(&line, "id", (int64_t)k->session.id);
-        hf_log_cstr(&line, "event", "lost");
+        hf_log_cstr(&line, "what", "lost");
         hf_log_cstr(&line, "cause", hf_cause_id(cause));
         hf_log_number(&line, "errno", error);
         hf_log_end(&line);
