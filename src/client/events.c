@@ -211,6 +211,7 @@ static struct holdfast_message *records_of(struct holdfast_client *c, uint64_t s
     struct holdfast_message *messages;
     *count = (size_t)(c->session.lost.end - c->session.lost.base);
     messages = *count == 0 ? NULL : calloc(*count, sizeof(*messages));
+    *count = messages == NULL ? 0 : *count; /* the counts of the event say how many there were */
     for (size_t i = 0; messages != NULL && hf_client_lost_next(&c->session, &record); i++) {
         messages[i] = (struct holdfast_message){
             .type = record.opcode == HF_OP_TEXT ? HOLDFAST_TEXT : HOLDFAST_BINARY,
