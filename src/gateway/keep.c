@@ -285,8 +285,8 @@ uint16_t hf_end_code(const char *reason)
     return HF_CLOSE_RESTART;
 }
 
-static void say_end(struct hf_keeper *keeper, struct hf_attachment *a, const char *who,
-                    const char *reason, uint16_t http, uint32_t retry_ms)
+void hf_attachment_say_end(struct hf_keeper *keeper, struct hf_attachment *a, const char *who,
+                           const char *reason, uint16_t http, uint32_t retry_ms)
 {
     struct hf_control end;
     hf_control_init(&end, HF_VERB_END);
@@ -301,7 +301,7 @@ void hf_attachment_refuse(struct hf_keeper *keeper, struct hf_attachment *a, con
                           const char *reason, uint16_t http, uint32_t retry_ms)
 {
     HF_ASSERT(a->keep == NULL);
-    say_end(keeper, a, who, reason, http, retry_ms);
+    hf_attachment_say_end(keeper, a, who, reason, http, retry_ms);
     a->ops->end(a, hf_end_code(reason), hf_slice_of(reason), false);
 }
 

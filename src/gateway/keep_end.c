@@ -41,7 +41,6 @@ void hf_keep_let_go(struct hf_keep *k, const char *who, const char *reason, uint
                     uint32_t retry_ms, uint16_t code, struct hf_slice text)
 {
     struct hf_attachment *a = k->client;
-    struct hf_control end;
     if (a == NULL) {
         return;
     }
@@ -51,12 +50,7 @@ void hf_keep_let_go(struct hf_keep *k, const char *who, const char *reason, uint
         return; /* the backend's Close has gone out: the transport finishes by itself */
     }
     if (reason != NULL) {
-        hf_control_init(&end, HF_VERB_END);
-        end.who = hf_slice_of(who);
-        end.reason = hf_slice_of(reason);
-        end.http = http > 0 ? http : HF_NO_COUNT;
-        end.retry = retry_ms > 0 ? retry_ms : HF_NO_COUNT;
-        hf_attachment_say(hf_keep_keeper(k), a, &end);
+        hf_attachment_say_end(hf_keep_keeper(k), a, who, reason, http, retry_ms);
     }
     a->ops->end(a, code, text, false);
 }
@@ -179,26 +173,17 @@ void hf_keep_give_up(struct hf_keep *k, enum hf_cause cause)
         const char *who;
         const char *reason;
         const char *text;
-        uint16_t backend_code;
     } ways[] = {
-        {HF_CAUSE_DRAIN, HF_RESUME_UNKNOWN, "gateway", "drain", "server restarting",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_STOP, HF_RESUME_UNKNOWN, "gateway", "stop", "server restarting",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_TOKEN_EXPIRED, HF_RESUME_AUTH, "client", "auth", "token expired",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_SESSION_EXPIRED, HF_RESUME_EXPIRED, "gateway", "expired", "client lost",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_SESSION_OVERFLOW, HF_RESUME_OVERFLOW, "gateway", "overflow", "client too slow",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_SESSION_LIMIT, HF_RESUME_EXPIRED, "gateway", "expired", "too many wait",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_SESSION_POISON, HF_RESUME_POISON, "gateway", "poison", "client lost",
-         HF_CLOSE_GOING_AWAY},
-        {HF_CAUSE_CLIENT_GONE, HF_RESUME_CLOSED, "client", "closed", "client lost",
-         HF_CLOSE_GOING_AWAY},
+        {HF_CAUSE_DRAIN, HF_RESUME_UNKNOWN, "gateway", "drain", "server restarting"},
+        {HF_CAUSE_STOP, HF_RESUME_UNKNOWN, "gateway", "stop", "server restarting"},
+        {HF_CAUSE_TOKEN_EXPIRED, HF_RESUME_AUTH, "client", "auth", "token expired"},
+        {HF_CAUSE_SESSION_EXPIRED, HF_RESUME_EXPIRED, "gateway", "expired", "client lost"},
+        {HF_CAUSE_SESSION_OVERFLOW, HF_RESUME_OVERFLOW, "gateway", "overflow", "client too slow"},
+        {HF_CAUSE_SESSION_LIMIT, HF_RESUME_EXPIRED, "gateway", "expired", "too many wait"},
+        {HF_CAUSE_SESSION_POISON, HF_RESUME_POISON, "gateway", "poison", "client lost"},
+        {HF_CAUSE_CLIENT_GONE, HF_RESUME_CLOSED, "client", "closed", "client lost"},
         {HF_CAUSE_OUT_OF_RESOURCES, HF_RESUME_OVERFLOW, "gateway", "unavailable",
-         "out of resources", HF_CLOSE_GOING_AWAY},
+         "out of resources"},
     };
     size_t last = sizeof(ways) / sizeof(ways[0]) - 1;
     size_t i = 0;
@@ -213,7 +198,7 @@ void hf_keep_give_up(struct hf_keep *k, enum hf_cause cause)
                                                ? HF_CLOSE_TOKEN_EXPIRED
                                                : hf_end_code(ways[i].reason),
                             .client_reason = hf_slice_of(ways[i].text),
-                            .backend_code = ways[i].backend_code,
+                            .backend_code = HF_CLOSE_GOING_AWAY,
                             .backend_reason = hf_slice_of(ways[i].text)};
     if (k->client == NULL) {
         f.client_code = HF_CLOSE_ABNORMAL;

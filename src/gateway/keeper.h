@@ -187,6 +187,8 @@ uint16_t hf_end_code(const char *reason);
 /* Writes a control message to the attachment. */
 void hf_attachment_say(struct hf_keeper *keeper, struct hf_attachment *a,
                        const struct hf_control *control);
+void hf_attachment_say_end(struct hf_keeper *keeper, struct hf_attachment *a, const char *who,
+                           const char *reason, uint16_t http, uint32_t retry_ms);
 
 /* The attachment becomes the session's only one; token NULL: of an opening or a join. Takes the
  * identity over. */

@@ -225,3 +225,23 @@ enum hf_status hf_ledger_print(struct hf_ledger *l, uint32_t limit, const char *
     hf_buffer_add_text(out, "\n]}\n");
     return out->failed ? HF_NO_MEMORY : HF_OK;
 }
+
+enum hf_cause hf_ledger_cause(const struct hf_end *end, bool is_client)
+{
+    switch (end->kind) {
+    case HF_END_FIN:
+    case HF_END_TLS_NOTIFY:
+    case HF_END_TLS_TRUNCATED:
+        return is_client ? HF_CAUSE_CLIENT_FIN : HF_CAUSE_BACKEND_FIN;
+    case HF_END_TIMEOUT:
+    case HF_END_UNREACHABLE:
+        return is_client ? HF_CAUSE_CLIENT_TIMEOUT : HF_CAUSE_BACKEND_TIMEOUT;
+    case HF_END_RST:
+    case HF_END_REFUSED:
+    case HF_END_TLS_FAILED:
+    case HF_END_ERRNO:
+    case HF_END_KINDS:
+    default:
+        return is_client ? HF_CAUSE_CLIENT_RESET : HF_CAUSE_BACKEND_RESET;
+    }
+}

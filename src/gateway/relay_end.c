@@ -254,34 +254,14 @@ void hf_relay_peer_closed(struct hf_relay *r, struct hf_leg *from, uint16_t code
     close_leg(r, from, code, reason); /* RFC 6455 5.5.1: the answer is what came */
 }
 
-static enum hf_cause gone_cause(const struct hf_leg *leg, const struct hf_end *end)
-{
-    switch (end->kind) {
-    case HF_END_FIN:
-    case HF_END_TLS_NOTIFY:
-    case HF_END_TLS_TRUNCATED:
-        return leg->is_client ? HF_CAUSE_CLIENT_FIN : HF_CAUSE_BACKEND_FIN;
-    case HF_END_TIMEOUT:
-    case HF_END_UNREACHABLE:
-        return leg->is_client ? HF_CAUSE_CLIENT_TIMEOUT : HF_CAUSE_BACKEND_TIMEOUT;
-    case HF_END_RST:
-    case HF_END_REFUSED:
-    case HF_END_TLS_FAILED:
-    case HF_END_ERRNO:
-    case HF_END_KINDS:
-    default:
-        return leg->is_client ? HF_CAUSE_CLIENT_RESET : HF_CAUSE_BACKEND_RESET;
-    }
-}
-
 void hf_relay_peer_gone(struct hf_relay *r, struct hf_leg *from, const struct hf_end *end)
 {
     uint16_t out = from->is_client ? HF_CLOSE_GOING_AWAY : HF_CLOSE_RESTART;
-    if (!from->is_client && hf_held_begin(r, gone_cause(from, end), 0)) {
+    if (!from->is_client && hf_held_begin(r, hf_ledger_cause(end, from->is_client), 0)) {
         return;
     }
     from->in_state = HF_IN_DEAD;
-    record(r, from, gone_cause(from, end),
+    record(r, from, hf_ledger_cause(end, from->is_client),
            (struct closing_codes){from->is_client ? HF_CLOSE_ABNORMAL : out, 0, out},
            hf_slice_of(""), end->error);
     r->one_sided = true;

@@ -6,6 +6,7 @@
  * OUT_MAX of it no further message is taken. */
 #include "gateway/fallback.h"
 
+#include "gateway/ledger.h"
 #include "http/sse.h"
 #include "ws/frame.h"
 
@@ -153,26 +154,6 @@ static void writable(void *owner, struct hf_stream *stream)
     }
 }
 
-static enum hf_cause cause_of(const struct hf_end *end)
-{
-    switch (end->kind) {
-    case HF_END_FIN:
-    case HF_END_TLS_NOTIFY:
-    case HF_END_TLS_TRUNCATED:
-        return HF_CAUSE_CLIENT_FIN;
-    case HF_END_TIMEOUT:
-    case HF_END_UNREACHABLE:
-        return HF_CAUSE_CLIENT_TIMEOUT;
-    case HF_END_RST:
-    case HF_END_REFUSED:
-    case HF_END_TLS_FAILED:
-    case HF_END_ERRNO:
-    case HF_END_KINDS:
-    default:
-        return HF_CAUSE_CLIENT_RESET;
-    }
-}
-
 /* The client has read everything and ends in order: by hand that is all the acknowledging there is;
  * a library says by POST what it has taken. */
 static void finish_close(struct sse *s)
@@ -190,7 +171,7 @@ static void finish_close(struct sse *s)
 static void ended(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct sse *s = owner;
-    enum hf_cause cause = cause_of(end);
+    enum hf_cause cause = hf_ledger_cause(end, true);
     bool orderly = s->shut && cause == HF_CAUSE_CLIENT_FIN;
     if (s->backends && orderly && (s->by_hand || s->acked >= s->seat.sent)) {
         finish_close(s);

@@ -3,6 +3,8 @@
  * stand in wire_time.c. */
 #include "gateway/wire.h"
 
+#include "gateway/ledger.h"
+
 #include <stdlib.h>
 
 #define PONGS_MAX 8          /* answers that wait behind what the socket has not taken */
@@ -44,11 +46,6 @@ static bool reserve(struct hf_wire_bytes **bytes, size_t more)
     b->cap = cap;
     *bytes = b;
     return true;
-}
-
-size_t hf_wire_held(const struct hf_wire *w)
-{
-    return (w->part == NULL ? 0 : w->part->cap) + (w->out == NULL ? 0 : w->out->cap);
 }
 
 /* ---- sending -----------------------------------------------------------------------------------
@@ -469,32 +466,12 @@ static size_t on_bytes(void *owner, struct hf_stream *stream, struct hf_slice in
     return pos;
 }
 
-static enum hf_cause cause_of(const struct hf_wire *w, const struct hf_end *end)
-{
-    switch (end->kind) {
-    case HF_END_FIN:
-    case HF_END_TLS_NOTIFY:
-    case HF_END_TLS_TRUNCATED:
-        return w->is_client ? HF_CAUSE_CLIENT_FIN : HF_CAUSE_BACKEND_FIN;
-    case HF_END_TIMEOUT:
-    case HF_END_UNREACHABLE:
-        return w->is_client ? HF_CAUSE_CLIENT_TIMEOUT : HF_CAUSE_BACKEND_TIMEOUT;
-    case HF_END_RST:
-    case HF_END_REFUSED:
-    case HF_END_TLS_FAILED:
-    case HF_END_ERRNO:
-    case HF_END_KINDS:
-    default:
-        return w->is_client ? HF_CAUSE_CLIENT_RESET : HF_CAUSE_BACKEND_RESET;
-    }
-}
-
 static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct hf_wire *w = owner;
     uint16_t code = w->peer_code;
     bool was_open = w->state == HF_WIRE_OPEN && code == 0;
-    enum hf_cause cause = cause_of(w, end);
+    enum hf_cause cause = hf_ledger_cause(end, w->is_client);
     int error = end->error;
     w->peer_done = true;
     hf_wire_drop_stream(w, false);

@@ -103,8 +103,6 @@ static inline bool hf_wire_is_clear(const struct hf_wire *w)
 {
     return w->state == HF_WIRE_OPEN && w->out == NULL && !w->failed;
 }
-/* Bytes that wait for the socket, and of a message that is not whole. */
-size_t hf_wire_held(const struct hf_wire *w);
 
 /* Not read, or read again; what was not taken stays with io. */
 void hf_wire_hold(struct hf_wire *w, enum hf_wire_hold why);
