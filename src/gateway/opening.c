@@ -446,7 +446,7 @@ void hf_opening_again(struct hf_opening *o)
     hf_opening_forget(o);
     hf_buffer_reset(&o->reply); /* an idle connection owns no buffer */
     o->again = true;
-    o->moved = o->ended = o->admitted = o->tell_version = o->early_bytes = false;
+    o->moved = o->ended = o->admitted = o->tell_version = o->early_bytes = o->over_limit = false;
     o->behind_proxy = o->front_trusted = false;
     o->charged = 0;
     o->head_seen = 0;

@@ -547,6 +547,20 @@ def test_nobody_joins_a_session_that_was_polled(relay):
     assert other["session"] != hello["session"] and b.accepted == 2
 
 
+def test_a_connection_that_resumed_beyond_a_limit_may_open_a_session_when_there_is_room_again(relay):
+    g, b = relay({"limits": {"address_connections": 1}}, workers=1)
+    _, served, hello = opened(g, b)
+    line = Line(g.address)
+    back = line.open_poll(offer=("HF-Resume", f"hf1.r.{hello['token']}.{hello['epoch']}.0.1"))
+    assert back.status == 200 and back.control("hello")["resumed"] == "1"
+    assert line.post(hello["key"], frames((CONTROL, "bye code=1000"))).status == 200
+    served.expect_close(1000)
+    g.wait_endings(1)
+    line.send(request("GET", "/", [("Accept", LIST), ("HF-Open", fresh())]))
+    b.next().upgrade()
+    assert line.read_answer().status == 200
+
+
 def test_a_session_resumed_by_polls_says_hello_once_and_then_waits(relay):
     g, b = relay()
     line, served, hello = opened(g, b)
