@@ -376,10 +376,11 @@ def test_after_an_end_a_resume_is_told_that_it_was_closed(session):
     s.c.say("bye", code=1000)
     s.c.closes()
     g.wait_endings(1)
-    c = s.knock_again()
-    s.backend.next().upgrade()
-    hello = s.greeted(c)
+    hello = s.greeted(s.knock_again(), ack=False)
     assert (hello.resumed, hello.reason, hello.old_received) == (0, "closed", 0)
+    end = s.c.expect("end")
+    assert (end.who, end.reason) == ("client", "closed")
+    assert len(s.backend.connections) == 1
 
 
 def test_a_backend_that_is_lost_is_told_with_its_name(session):
