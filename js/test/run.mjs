@@ -20,8 +20,8 @@ if (node18) nodes.push([node18, 'v18']);
 
 const total = { pass: 0, fail: 0, skipped: 0 };
 for (const [node, version] of nodes) {
-  // pack tries every Node by itself; climb takes half a minute, which once is enough.
-  const own = node === process.execPath ? files : files.filter((name) => !/(pack|climb)\.test\.mjs$/.test(name));
+  // pack tries every Node by itself; climb takes half a minute, which once is enough; Node 18 does not end behind xhr's cut sockets.
+  const own = node === process.execPath ? files : files.filter((name) => !/(pack|climb|xhr)\.test\.mjs$/.test(name));
   if (!own.length) continue;
   const { stdout, stderr, status } = spawnSync(node, ['--test', '--test-reporter=tap', ...own], { encoding: 'utf8', maxBuffer: 1 << 28, timeout: 240_000, stdio: ['ignore', 'pipe', 'pipe'] });
   const count = Object.fromEntries([...stdout.matchAll(/^# (pass|fail|skipped|cancelled) (\d+)/gm)].map(([, what, n]) => [what, Number(n)]));

@@ -9,6 +9,9 @@ import { escapeText, readControl, textKind, writeControl } from '../.build/proto
 
 const id = (bytes) => randomBytes(bytes).toString('base64url');
 
+/** Not resetAndDestroy: of a socket that is shutting down Node would keep the handle for ever. */
+export const reset = (socket) => socket.destroy();
+
 class Session {
   constructor(gateway, secret) {
     Object.assign(this, { gateway, secret, name: id(6), key: id(32), epoch: 1, journal: [], base: 0, cursor: 0, counted: 0, taken: 0, attempt: 0, confirmed: false, offered: '', accepted: '' });
@@ -122,7 +125,7 @@ export class Gateway {
 
   /** Every connection breaks. */
   cut() {
-    for (const socket of this.sockets) socket.resetAndDestroy ? socket.resetAndDestroy() : socket.destroy();
+    for (const socket of this.sockets) reset(socket);
   }
 
   /** The gateway forgets, as after a restart. */

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import Ws, { WebSocketServer } from 'ws';
 import { WebSocket } from '../.build/index.js';
+import { reset } from './gateway.mjs';
 
 export const BINARY = process.env.HOLDFAST_BIN ?? fileURLToPath(new URL('../../../build/holdfast', import.meta.url));
 export const missing = existsSync(BINARY) ? false : `${BINARY} is not built`;
@@ -40,7 +41,7 @@ class Middlebox {
 
   take(client) {
     client.on('error', () => {});
-    if (this.closed) return client.resetAndDestroy();
+    if (this.closed) return reset(client);
     this.passed++;
     const peer = net.connect(this.port, '127.0.0.1');
     const pair = [client, peer];
@@ -62,7 +63,7 @@ class Middlebox {
   }
 
   cut() {
-    for (const pair of this.pairs) pair.forEach((one) => one.resetAndDestroy());
+    for (const pair of this.pairs) pair.forEach(reset);
   }
 }
 

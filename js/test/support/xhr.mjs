@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An XMLHttpRequest over Node's http, as far as React Native's goes: progress of texts, bytes as ArrayBuffers, abort.
 import http from 'node:http';
+import net from 'node:net';
 
 export class XMLHttpRequest {
   readyState = 0;
@@ -34,7 +35,7 @@ export class XMLHttpRequest {
       this.become(4);
       if (!this.aborted) this.onerror?.();
     };
-    this.request = http.request(this.url.replace(/^ws/, 'http'), { method: this.method, headers: this.headers, agent: false }, (answer) => {
+    this.request = http.request(this.url.replace(/^ws/, 'http'), { method: this.method, headers: this.headers, createConnection: (to) => (this.socket = net.connect(to)).unref() }, (answer) => {
       this.answer = answer;
       this.status = answer.statusCode;
       this.become(2);
@@ -57,13 +58,13 @@ export class XMLHttpRequest {
       answer.on('error', failed);
     });
     this.request.on('error', failed);
-    // Node 18 forgets sockets whose request was destroyed while they connected.
-    this.request.on('socket', (socket) => socket.unref());
     this.request.end(body);
   }
 
   abort() {
     this.aborted = true;
     this.request?.destroy();
+    // Node forgets a socket whose request is destroyed while it connects.
+    this.socket?.destroy();
   }
 }
