@@ -70,6 +70,14 @@ test('an event stream whose hello does not come within five seconds is buffered:
   assert.equal(m.engine.link.transport, 'poll');
 });
 
+test('a gateway whose beat is nothing, or for ever, is waited for within reason', () => {
+  for (const beat of [0, 2 ** 53 - 1]) {
+    const m = new Machine();
+    m.hello(m.dial().id, { beat });
+    assert.ok(m.engine.deadline() >= m.t + 200, String(m.engine.deadline()));
+  }
+});
+
 test('a stream that is refused is no stream that is buffered: WebSocket is next', () => {
   const m = new Machine();
   m.dial();

@@ -63,6 +63,19 @@ test('an event stream is read the same whole, in halves and byte by byte, with a
   }
 });
 
+test('a line in very many pieces takes as long as they are, not as their square', () => {
+  const got = [];
+  const reader = new EventReader((type, data) => got.push(data.length));
+  const piece = 'x'.repeat(256);
+  const since = performance.now();
+  reader.feed('data:');
+  for (let i = 0; i < 60_000; i++) reader.feed(piece);
+  reader.feed('\r');
+  reader.feed('\r\n');
+  assert.deepEqual(got, [60_000 * 256]);
+  assert.ok(performance.now() - since < 3_000, 'it was looked through again and again');
+});
+
 test('addresses become what a WebSocket is given', () => {
   assert.equal(absolute('HTTPS://x.test'), 'wss://x.test/');
   assert.equal(absolute('http://x.test/a?b#c'), 'ws://x.test/a?b');

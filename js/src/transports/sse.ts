@@ -8,26 +8,25 @@ import type { HttpPlan, Link, Sink } from './transport.js';
 
 /** Reads a stream of events, in pieces of any size. */
 export class EventReader {
-  private rest = '';
+  /** Of the line that has no end yet, in pieces: each is looked through once. */
+  private parts: string[] = [];
+  /** A CR at the end, of which it is not known whether an LF follows. */
+  private cr = '';
   private type = '';
   private data: string[] = [];
 
   constructor(private event: (type: string, data: string) => void) {}
 
   feed(text: string): void {
-    // What waits has no end of a line in it but a CR at its end: a line in many pieces is not looked through again and again.
-    let at = Math.max(0, this.rest.length - 1);
-    this.rest += text;
+    const ends = /\r\n|\n|\r(?!$)/g;
     let from = 0;
-    for (;;) {
-      const match = /\r\n|\n|\r(?!$)/g;
-      match.lastIndex = at;
-      const end = match.exec(this.rest);
-      if (!end) break;
-      this.line(this.rest.slice(from, end.index));
-      at = from = end.index + end[0].length;
+    text = this.cr + text;
+    for (let end; (end = ends.exec(text)); from = end.index + end[0].length) {
+      this.parts.push(text.slice(from, end.index));
+      this.line(this.parts.splice(0).join(''));
     }
-    this.rest = this.rest.slice(from);
+    this.cr = text.length > from && text[text.length - 1] === '\r' ? '\r' : '';
+    this.parts.push(text.slice(from, text.length - this.cr.length));
   }
 
   private line(line: string): void {
