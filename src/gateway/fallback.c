@@ -455,6 +455,12 @@ static bool stop(struct outcome *out, uint16_t status, const char *reason, const
     return false;
 }
 
+static bool is_text(struct hf_slice payload)
+{
+    uint32_t utf8 = 0;
+    return hf_utf8_feed(&utf8, payload) && utf8 == 0;
+}
+
 static bool has_ended(struct outcome *out)
 {
     return stop(out, 410, "closed", "The session has ended: open a new one.");
@@ -518,6 +524,9 @@ static bool take_item(struct hf_seat *seat, enum hf_framed_type type, struct hf_
         return take_control(seat, payload, out);
     }
     uint8_t opcode = type == HF_FRAMED_TEXT ? HF_OP_TEXT : HF_OP_BINARY;
+    if (opcode == HF_OP_TEXT && !is_text(payload)) {
+        return stop(out, 400, "protocol", "A text is not UTF-8.");
+    }
     if (*number == HF_FALLBACK_ABSENT) {
         return stop(out, 400, "protocol", "A list with messages needs HF-Seq.");
     }
@@ -576,8 +585,7 @@ static void finish_post(struct hf_opening *o)
         take_list(o, &out);
     } else {
         uint8_t opcode = o->fallback.content == HF_CONTENT_TEXT ? HF_OP_TEXT : HF_OP_BINARY;
-        uint32_t utf8 = 0;
-        if (opcode == HF_OP_TEXT && (!hf_utf8_feed(&utf8, body) || utf8 != 0)) {
+        if (opcode == HF_OP_TEXT && !is_text(body)) {
             (void)stop(&out, 400, "protocol", "A text is not UTF-8.");
         } else {
             (void)take_message(seat, o->fallback.seq, opcode, body, &out);

@@ -257,6 +257,17 @@ def test_a_body_for_nobody_is_read_and_bounded(held):
     assert line.read_answer().status == 413
 
 
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"], ids=lambda bad: bad.hex())
+def test_a_text_in_a_list_that_is_not_utf8_goes_to_no_backend(held, bad):
+    s = held()
+    s.sse()
+    answer = s.post("before", (1, bad), "behind", seq=1)
+    assert (answer.status, answer.get("hf-reason"), answer.get("hf-received")) == (400, "protocol", "1"), answer
+    s.expect("before")
+    assert s.post("in order", seq=2).status == 200
+    s.expect("in order")
+
+
 # ---- heads that mean two things
 
 @pytest.mark.parametrize("lines", [
