@@ -12,7 +12,7 @@ struct script {
     struct hf_random random; /* apart from the scene's: what is done does not depend on what is */
     char yaml[2048];
     size_t workers;
-    bool tokens, poor, impatient, holds, warms_up;
+    bool tokens, poor, impatient, warms_up;
     unsigned weights[12]; /* by enum doing */
     unsigned apps_max, deeds;
     hf_time gap; /* mean time between two deeds */
@@ -82,8 +82,8 @@ static void write_config(struct script *x)
 {
     static const unsigned buffers[] = {4, 16, 64, 64, 256};
     static const unsigned parks[] = {8, 64, 256, 1024};
-    static const char *const losses[] = {"close", "close", "hold"};
-    const char *loss = losses[draw(x, x->holds ? 3 : 1)];
+    static const char *const losses[] = {"close", "close", "hold", "prologue"};
+    const char *loss = losses[draw(x, 4)];
     add(x, "listen: 10.0.0.1:80\nupstream: http://10.1.0.1:9000\n"
            "message_max: 256KiB\nhandshake_timeout: 3s\nconnect_timeout: 2s\nupstream_timeout: "
            "4s\n");
@@ -104,6 +104,10 @@ static void write_config(struct script *x)
     }
     add(x, "}\non_backend_loss: %s\n", loss);
     if (strcmp(loss, "close") != 0) {
+        if (strcmp(loss, "prologue") == 0) {
+            add(x, "prologue: {match: ['" SCENE_SUBSCRIBES "'], max: 1000, bytes: 1MiB, "
+                   "drop_replies: 0, wait: 1s}\n");
+        }
         add(x, "hold: {time: %us, backoff_max: %ums}\n", (unsigned)between(x, 2, 60),
             (unsigned)between(x, 100, 2000));
     }
@@ -477,7 +481,7 @@ static void take_counts(const struct scene *s)
 
 static struct seed_result run_seed(uint64_t seed, bool trace)
 {
-    struct script x = {.holds = true, .warms_up = seed == 0};
+    struct script x = {.warms_up = seed == 0};
     struct seed_result result = {.passed = false};
     hf_random_init(&x.random, seed ^ 0x5e5510);
     draw_weights(&x);

@@ -67,6 +67,9 @@ static void disguise(uint8_t *bytes, uint64_t lot, uint32_t size)
     if (lot % 16 == 4 && size >= sizeof(ack)) {
         memcpy(bytes, ack, sizeof(ack) - 1);
     }
+    if (lot % 8 == 5 && size >= 12) {
+        memcpy(bytes, SCENE_SUBSCRIBES, sizeof(SCENE_SUBSCRIBES) - 1);
+    }
 }
 
 uint8_t *scene_content(uint64_t sender, uint32_t index, struct note note)
@@ -87,6 +90,16 @@ uint8_t *scene_content(uint64_t sender, uint32_t index, struct note note)
         disguise(bytes, lot, note.size);
     }
     return bytes;
+}
+
+bool scene_subscribes(uint64_t sender, uint32_t index, struct note note)
+{
+    struct note beginning = {note.size < 12 ? note.size : 12, note.opcode};
+    uint8_t *bytes = scene_content(sender, index, beginning);
+    bool does = note.opcode == HF_OP_TEXT && beginning.size == 12 &&
+                memcmp(bytes, SCENE_SUBSCRIBES, sizeof(SCENE_SUBSCRIBES) - 1) == 0;
+    free(bytes);
+    return does;
 }
 
 bool scene_same(uint64_t sender, uint32_t index, struct note note, uint8_t opcode,
@@ -368,7 +381,7 @@ static void check_life(struct scene *s, const struct app *a, const struct life *
         return;
     }
     uint64_t due = life->last != UINT32_MAX ? life->acked : 0;
-    if (a->clean && a->closed && life == app_life(a)) {
+    if (a->clean && a->closed && life == app_life(a) && b->close_sent != a->asked) {
         due = life_count(life);
     }
     if (b->got < due) {

@@ -117,7 +117,7 @@ struct served {
     uint32_t delivered; /* of them, to the application */
     uint32_t first; /* number in the session of the first message that is due here; 0: unknown */
     uint32_t got;
-    uint32_t repeated; /* messages of before that were sent here again: the prologue */
+    uint32_t repeated; /* the last message of before that was sent here again: the prologue */
     uint16_t close_sent, close_got;
     uint32_t sent_at_close;
     bool open;
@@ -165,7 +165,8 @@ struct raw {
             row(uncertain) row(losses) row(expired) row(overflow) row(unknown) row(closed)         \
                 row(backend_gone) row(auth) row(poison) row(handed_back) row(backend_closes)       \
                     row(goodbyes) row(goodbyes_lost) row(crashes) row(drains) row(expiries)        \
-                        row(refusals) row(full) row(slept) row(late_goodbyes) row(authorized)
+                        row(refusals) row(full) row(slept) row(prologues) row(late_goodbyes)       \
+                            row(authorized)
 
 struct scene_counts {
 #define SCENE_COUNT(name) uint64_t name;

@@ -16,6 +16,8 @@
 
 #define SCENE_DOOR "10.0.0.1:80"
 #define SCENE_KEY "dGhlIHNhbXBsZSBub25jZQ=="
+/* How messages begin that belong to a prologue. */
+#define SCENE_SUBSCRIBES "{\"sub\":"
 /* Attempts from here on are of clients by hand. */
 #define SCENE_STRANGERS 1000000
 /* The environment variable that holds the secret of the tokens. */
@@ -25,6 +27,7 @@
 void notes_add(struct notes *n, uint8_t opcode, uint32_t size);
 /* Message `index` of a sender as bytes; owned by the caller. */
 uint8_t *scene_content(uint64_t sender, uint32_t index, struct note note);
+bool scene_subscribes(uint64_t sender, uint32_t index, struct note note);
 bool scene_same(uint64_t sender, uint32_t index, struct note note, uint8_t opcode,
                 struct hf_slice data);
 /* A token of the principal. */

@@ -66,6 +66,43 @@ static bool is_number(const struct served *b, uint32_t number, const struct hf_e
     return scene_same(app_key(a), index, a->sent.at[index], e->opcode, e->data);
 }
 
+static bool subscribes(const struct served *b, uint32_t number)
+{
+    uint32_t index = b->life->first + number - 1;
+    return scene_subscribes(app_key(b->app), index, b->app->sent.at[index]);
+}
+
+/* In front of anything else come the messages again that subscribe, of those that were written to
+ * the lost one. True: this is the next of them. */
+static bool is_prologue(struct served *b, const struct hf_endpoint_event *e)
+{
+    uint32_t limit = limit_of(b->life);
+    for (uint32_t n = b->repeated + 1; n <= limit; n++) {
+        if (subscribes(b, n)) {
+            if (is_number(b, n, e)) {
+                b->repeated = n;
+                b->scene->counts.prologues++;
+                scene_say(b->scene, "backend %u gets message %u again", b->id, n);
+                return true;
+            }
+            return false;
+        }
+    }
+    return false;
+}
+
+/* All that the lost one had of it has come. */
+static void check_prologue(struct served *b)
+{
+    for (uint32_t n = b->repeated + 1; n <= served_reached(b->before); n++) {
+        if (subscribes(b, n)) {
+            scene_break(b->scene, "backend %u did not get message %u again, which subscribes",
+                        b->id, n);
+            return;
+        }
+    }
+}
+
 /* Behind a replacement what was written to the lost connection is not written again. */
 static void find_first(struct served *b, const struct hf_endpoint_event *e)
 {
@@ -94,8 +131,14 @@ static void take_message(struct served *b, const struct hf_endpoint_event *e)
                     b->app->id);
         return;
     }
+    if (b->first == 0 && b->scene->prologue && is_prologue(b, e)) {
+        return;
+    }
     if (b->first == 0) {
         find_first(b, e);
+        if (b->first != 0 && b->scene->prologue) {
+            check_prologue(b);
+        }
     }
     uint32_t number = b->first + b->got;
     if (b->first == 0 || number > limit_of(b->life) || !is_number(b, number, e)) {

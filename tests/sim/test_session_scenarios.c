@@ -748,6 +748,29 @@ static void a_backend_that_restarts_is_hidden_by_a_hold_and_twice_is_told_as_one
     finish(s);
 }
 
+static void a_prologue_is_said_again_to_the_backend_that_comes(void **state)
+{
+    struct scene *s = begin(PLAIN "on_backend_loss: prologue\n"
+                                  "prologue: {match: ['" SCENE_SUBSCRIBES "']}\n");
+    struct app *a = come(s);
+    for (int i = 0; i < 24; i++) {
+        assert_true(app_send(a, HF_OP_TEXT, 20));
+    }
+    SETTLES(s, a);
+    upstream_crash(s);
+    for (int i = 0; i < 3; i++) {
+        assert_true(app_send(a, HF_OP_TEXT, 21));
+    }
+    run(s, HF_MS(300));
+    upstream_start(s);
+    SETTLES(s, a);
+    assert_in_range(s->counts.prologues, 1, 16);
+    expect_story(s, "the backend crashes", "backend 2 takes the place of backend 1",
+                 "backend 2 gets message", "backend 2 gets message 27 of 21 bytes", NULL);
+    assert_int_equal(a->lost, 0);
+    finish(s);
+}
+
 static void without_a_hold_a_lost_backend_ends_the_session(void **state)
 {
     struct scene *s = begin(PLAIN);
@@ -853,6 +876,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_hold_asks_the_backend_with_the_newest_token),
         cmocka_unit_test(after_a_crash_of_the_gateway_the_counts_say_what_is_uncertain),
         cmocka_unit_test(a_backend_that_restarts_is_hidden_by_a_hold_and_twice_is_told_as_one),
+        cmocka_unit_test(a_prologue_is_said_again_to_the_backend_that_comes),
         cmocka_unit_test(without_a_hold_a_lost_backend_ends_the_session),
         cmocka_unit_test(clients_that_fill_and_drop_end_at_the_memory_cap_and_the_others_go_on),
         cmocka_unit_test(a_crowd_that_is_dropped_at_one_instant_resumes),
