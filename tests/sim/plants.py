@@ -45,6 +45,13 @@ PLANTS = {
     # `rebound` says that the lost backend had processed all that was written to it.
     "rebound_says_processed": ("gateway/keep_hold.c", [
         ("        h->from = h->proven;\n", "        h->from = k->session.written;\n")]),
+    # A second replacement hides from the client what it was not told of the first.
+    "rebound_forgets_the_one_before": ("gateway/keep_hold.c", [
+        ("    if (h->attempt == 0 || (!h->untold && k->session.journal.base > h->at)) {\n", "    if (h->attempt < UINT64_MAX) {\n")]),
+    # Messages that belong to the prologue are not said again.
+    "prologue_forgotten": ("gateway/keep_hold.c", [
+        ("    while (hf_journal_next(&h->records, &at, &record)) {\n",
+         "    while (hf_journal_next(&h->records, &at, &record) && record.number > 1) {\n")]),
     # A client that resumes gets nothing again of what went out on the connection before.
     "journal_dropped_at_sent": ("session/client.c", [
         ("    if (c->plain) {\n        hf_journal_drop(&c->journal, c->alloc, c->at.number);\n",

@@ -272,10 +272,34 @@ static void do_backend(struct script *x, struct app *a)
     }
 }
 
-static void do_upstream(struct script *x)
+/* It dies and comes back, and dies again, while a client is away. */
+static void do_flap(struct script *x, struct app *a)
 {
     struct scene *s = x->s;
-    switch (draw(x, 10)) {
+    for (int i = 0; i < 8; i++) {
+        (void)app_send(a, HF_OP_TEXT, 20);
+        (void)scene_run(s, (hf_time)draw(x, 30000)); /* some are on their way to the backend */
+    }
+    app_cut(a);
+    app_offline(a, true);
+    for (int i = 0; i < 2; i++) {
+        upstream_crash(s);
+        (void)scene_run(s, (hf_time)between(x, 1000, 200000));
+        upstream_start(s);
+        (void)scene_run(s, (hf_time)between(x, 200000, 2000000));
+    }
+    app_offline(a, false);
+}
+
+static void do_upstream(struct script *x, struct app *a)
+{
+    struct scene *s = x->s;
+    switch (draw(x, 11)) {
+    case 10:
+        if (s->holds) {
+            do_flap(x, a);
+        }
+        break;
     case 0:
         upstream_crash(s);
         break;
@@ -426,7 +450,7 @@ static void do_one(struct script *x, struct app *a, enum doing doing)
         do_backend(x, a);
         break;
     case UPSTREAM:
-        do_upstream(x);
+        do_upstream(x, a);
         break;
     case GATE:
         do_gate(x);

@@ -115,7 +115,7 @@ struct served {
     struct hf_timer resume;
     struct notes sent;
     uint32_t delivered; /* of them, to the application */
-    uint32_t first; /* number in the session of the first message that is due here; 0: unknown */
+    uint32_t first;     /* number in the session of the first message that is due here */
     uint32_t got;
     uint32_t repeated; /* the last message of before that was sent here again: the prologue */
     uint16_t close_sent, close_got;

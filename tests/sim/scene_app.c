@@ -213,9 +213,19 @@ static const struct served *last_of(const struct life *life)
  * told. */
 static uint64_t certain_of(const struct life *life)
 {
-    const struct served *b = last_of(life);
-    uint64_t reached = b == NULL ? 0 : served_reached(b->before != NULL ? b->before : b);
-    return reached > life->uncertain_to ? reached : life->uncertain_to;
+    const struct served *last = last_of(life);
+    const struct served *b = last;
+    uint64_t certain = life->uncertain_to;
+    while (b != NULL && b->before != NULL) {
+        b = b->before;
+    }
+    for (; b != NULL && b != last; b = b->next) {
+        if (b->first > certain + 1) {
+            break; /* what lies between was never told */
+        }
+        certain = served_reached(b) > certain ? served_reached(b) : certain;
+    }
+    return certain;
 }
 
 static void take_rebound(struct app *a, const struct holdfast_event *e)

@@ -317,6 +317,17 @@ uint64_t gate_ending(const struct scene *s, const char *cause)
            (gate_is_up(s) ? atomic_load(&s->gate->gateway->endings[number]) : 0);
 }
 
+static bool is_session(void *context, struct hf_keep *k)
+{
+    return k->session.id == *(uint64_t *)context;
+}
+
+uint32_t gate_written(const struct scene *s, uint64_t session)
+{
+    const struct hf_keep *k = find(s, is_session, &session);
+    return k == NULL ? 0 : (uint32_t)k->session.written;
+}
+
 uint32_t gate_boot_id(const struct scene *s)
 {
     return gate_is_up(s) ? s->gate->gateway->boot : 0;

@@ -21,10 +21,7 @@ uint64_t served_key(const struct served *b)
 
 uint32_t served_reached(const struct served *b)
 {
-    if (b->first > 0) {
-        return b->first - 1 + b->got;
-    }
-    return b->before == NULL ? 0 : served_reached(b->before);
+    return b->first - 1 + b->got;
 }
 
 bool served_is_open(const struct served *b)
@@ -73,46 +70,23 @@ static bool subscribes(const struct served *b, uint32_t number)
 }
 
 /* In front of anything else come the messages again that subscribe, of those that were written to
- * the lost one. True: this is the next of them. */
+ * the lost one. True: this should be the next of them. */
 static bool is_prologue(struct served *b, const struct hf_endpoint_event *e)
 {
-    uint32_t limit = limit_of(b->life);
-    for (uint32_t n = b->repeated + 1; n <= limit; n++) {
-        if (subscribes(b, n)) {
-            if (is_number(b, n, e)) {
-                b->repeated = n;
-                b->scene->counts.prologues++;
-                scene_say(b->scene, "backend %u gets message %u again", b->id, n);
-                return true;
-            }
-            return false;
+    struct scene *s = b->scene;
+    for (uint32_t n = b->repeated + 1; n < b->first; n++) {
+        if (!subscribes(b, n)) {
+            continue;
         }
+        if (!is_number(b, n, e)) {
+            scene_break(s, "backend %u did not get message %u again, which subscribes", b->id, n);
+        }
+        b->repeated = n;
+        s->counts.prologues++;
+        scene_say(s, "backend %u gets message %u again", b->id, n);
+        return true;
     }
     return false;
-}
-
-/* All that the lost one had of it has come. */
-static void check_prologue(struct served *b)
-{
-    for (uint32_t n = b->repeated + 1; n <= served_reached(b->before); n++) {
-        if (subscribes(b, n)) {
-            scene_break(b->scene, "backend %u did not get message %u again, which subscribes",
-                        b->id, n);
-            return;
-        }
-    }
-}
-
-/* Behind a replacement what was written to the lost connection is not written again. */
-static void find_first(struct served *b, const struct hf_endpoint_event *e)
-{
-    uint32_t limit = limit_of(b->life);
-    for (uint32_t n = served_reached(b) + 1; n <= limit; n++) {
-        if (is_number(b, n, e)) {
-            b->first = n;
-            return;
-        }
-    }
 }
 
 static void take_message(struct served *b, const struct hf_endpoint_event *e)
@@ -131,17 +105,11 @@ static void take_message(struct served *b, const struct hf_endpoint_event *e)
                     b->app->id);
         return;
     }
-    if (b->first == 0 && b->scene->prologue && is_prologue(b, e)) {
+    if (b->got == 0 && b->before != NULL && s->prologue && is_prologue(b, e)) {
         return;
     }
-    if (b->first == 0) {
-        find_first(b, e);
-        if (b->first != 0 && b->scene->prologue) {
-            check_prologue(b);
-        }
-    }
     uint32_t number = b->first + b->got;
-    if (b->first == 0 || number > limit_of(b->life) || !is_number(b, number, e)) {
+    if (number > limit_of(b->life) || !is_number(b, number, e)) {
         scene_break(s,
                     "backend %u got %zu bytes that are not message %u of session %u of app %u, "
                     "which has %u",
@@ -295,7 +263,7 @@ static void join_chain(struct served *b)
         b->before = other;
         b->attempt = other->attempt; /* a stranger's credentials may be the newest */
     }
-    b->first = b->before == NULL ? 1 : 0;
+    b->first = b->before == NULL ? 1 : gate_written(s, b->session) + 1;
 }
 
 /* A dial that was given up may be followed by another one: the chain is of those that opened. */
