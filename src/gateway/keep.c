@@ -31,6 +31,7 @@ struct hf_keeper *hf_keeper_new(struct hf_worker *worker)
     hf_list_init(&keeper->sockets);
     hf_pool_init(&keeper->keep_pool, &hf_heap, sizeof(struct hf_keep), 32);
     hf_pool_init(&keeper->socket_pool, &hf_heap, hf_keep_websocket_size(), 32);
+    hf_timer_init(&keeper->crowded, hf_keeper_make_room);
     hf_buffer_init(&keeper->room, &hf_heap, HF_CONTROL_AUTH_MAX);
     hf_buffer_init(&keeper->text, &hf_heap, HF_CONTROL_AUTH_MAX);
     return keeper;
@@ -56,6 +57,7 @@ void hf_keeper_free(struct hf_keeper *keeper)
         return;
     }
     hf_keeper_kill_all(keeper);
+    hf_timer_stop(keeper->worker->loop, &keeper->crowded);
     hf_tombs_clear(keeper);
     hf_table_fini(&keeper->by_id);
     hf_table_fini(&keeper->by_secret);

@@ -116,7 +116,7 @@ static void lost(struct hf_keep *k, enum hf_cause cause, int error, uint16_t bac
                             .client_reason = hf_slice_of(why),
                             .backend_code = backend_code,
                             .error = error};
-    if (was_kept_waiting(k)) {
+    if (was_kept_waiting(k) || cause == HF_CAUSE_OUT_OF_RESOURCES) {
         f.cause = HF_CAUSE_SESSION_OVERFLOW;
         f.verdict = HF_RESUME_OVERFLOW;
         f.who = "gateway";
@@ -128,7 +128,8 @@ static void lost(struct hf_keep *k, enum hf_cause cause, int error, uint16_t bac
 static void backend_lost(struct hf_wire *w, enum hf_cause cause, int error)
 {
     struct hf_keep *k = keep_of(w);
-    if (was_kept_waiting(k) || !hf_keep_hold_begin(k, cause, 0)) {
+    if (was_kept_waiting(k) || cause == HF_CAUSE_OUT_OF_RESOURCES ||
+        !hf_keep_hold_begin(k, cause, 0)) {
         lost(k, cause, error, HF_CLOSE_GOING_AWAY, "backend lost");
     }
 }

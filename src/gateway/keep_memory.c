@@ -154,9 +154,14 @@ static bool lease(struct hf_keeper *keeper)
     return true;
 }
 
-static void give_back(struct hf_keeper *keeper, uint64_t held)
+static uint64_t all_of(const struct hf_keeper *keeper)
 {
-    while (keeper->leased >= held + 2 * LEASE) {
+    return keeper->worker->sessions.held + keeper->worker->sessions.passing;
+}
+
+static void give_back(struct hf_keeper *keeper)
+{
+    while (keeper->leased >= all_of(keeper) + 2 * LEASE) {
         keeper->leased -= LEASE;
         atomic_fetch_sub_explicit(&keeper->worker->gateway->session_bytes, LEASE,
                                   memory_order_relaxed);
@@ -187,10 +192,12 @@ static struct hf_keep *heaviest(struct hf_keeper *keeper)
     return found;
 }
 
-/* The attached ones go on when nobody waits any more: their credit bounds them. */
-static void make_room(struct hf_keeper *keeper)
+/* The attached ones go on when nobody waits any more: their credit bounds them. passing: whether
+ * what is on its way counts too. */
+static void make_room(struct hf_keeper *keeper, bool passing)
 {
-    while (keeper->worker->sessions.held > keeper->leased) {
+    struct hf_session_gauges *sessions = &keeper->worker->sessions;
+    while ((passing ? all_of(keeper) : sessions->held) > keeper->leased) {
         struct hf_keep *victim;
         if (lease(keeper)) {
             continue;
@@ -201,6 +208,38 @@ static void make_room(struct hf_keeper *keeper)
         }
         hf_keep_give_up(victim, HF_CAUSE_SESSION_OVERFLOW);
     }
+}
+
+/* Leases for what is on its way too; where that fails, room is made when no session is in the
+ * middle of something: a message that becomes a record counts twice for a moment. */
+static void lease_all(struct hf_keeper *keeper)
+{
+    struct hf_loop *loop = keeper->worker->loop;
+    while (all_of(keeper) > keeper->leased && lease(keeper)) {
+    }
+    if (all_of(keeper) > keeper->leased && !hf_timer_is_set(&keeper->crowded)) {
+        hf_timer_set(loop, &keeper->crowded, loop->now);
+    }
+}
+
+void hf_keeper_make_room(struct hf_timer *timer, hf_time now)
+{
+    make_room(HF_CONTAINER(timer, struct hf_keeper, crowded), true);
+}
+
+bool hf_keeper_hold(struct hf_keeper *keeper, uint64_t bytes)
+{
+    keeper->worker->sessions.passing += bytes;
+    lease_all(keeper);
+    uint64_t all = all_of(keeper);
+    return all <= keeper->leased ||
+           all - keeper->leased <= keeper->worker->runtime->config->session_memory / 4;
+}
+
+void hf_keeper_unhold(struct hf_keeper *keeper, uint64_t bytes)
+{
+    keeper->worker->sessions.passing -= bytes;
+    give_back(keeper);
 }
 
 static void set(_Atomic uint64_t *gauge, uint64_t before, uint64_t now)
@@ -229,10 +268,10 @@ void hf_keep_charge(struct hf_keep *k)
     take_bytes(k, before, bytes);
     k->charged = (uint32_t)bytes;
     if (bytes > before) {
-        make_room(keeper);
+        make_room(keeper, false);
+        lease_all(keeper);
         hold_caps(k);
     } else {
-        give_back(keeper,
-                  atomic_load_explicit(&keeper->worker->sessions.held, memory_order_relaxed));
+        give_back(keeper);
     }
 }

@@ -112,12 +112,13 @@ struct hf_keeper {
     struct hf_list sockets; /* WebSocket attachments, also those that only finish */
     struct hf_pool keep_pool;
     struct hf_pool socket_pool;
-    struct hf_buffer room;     /* where control messages are decoded */
-    struct hf_buffer text;     /* where they are written */
-    hf_time drain_from;        /* while the worker drains: goodbyes come from here ... */
-    hf_time drain_spread;      /* ... within so long */
-    uint64_t secrets;          /* that were made */
-    uint64_t leased;           /* of the gateway's session memory */
+    struct hf_timer crowded; /* room is to be made when no session is in the middle of something */
+    struct hf_buffer room;   /* where control messages are decoded */
+    struct hf_buffer text;   /* where they are written */
+    hf_time drain_from;      /* while the worker drains: goodbyes come from here ... */
+    hf_time drain_spread;    /* ... within so long */
+    uint64_t secrets;        /* that were made */
+    uint64_t leased;         /* of the gateway's session memory */
     _Atomic size_t keep_count; /* on all lists */
     _Atomic size_t socket_count;
 };
@@ -135,6 +136,13 @@ void hf_keeper_drain(struct hf_keeper *keeper, hf_time spread);
  * how many. */
 size_t hf_keeper_print(struct hf_keeper *keeper, uint32_t *limit, struct hf_buffer *out);
 bool hf_keeper_is_idle(const struct hf_keeper *keeper);
+
+/* What wires hold meanwhile: messages that are not whole, and what sockets have not taken. False:
+ * far too much is held by all; what makes room otherwise, waiting sessions that end, does so later.
+ */
+bool hf_keeper_hold(struct hf_keeper *keeper, uint64_t bytes);
+void hf_keeper_unhold(struct hf_keeper *keeper, uint64_t bytes);
+void hf_keeper_make_room(struct hf_timer *timer, hf_time now);
 
 /* ---- between the files --------------------------------------------------------------------------
  */

@@ -178,6 +178,11 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
     add_plain(out, "holdfast_session_held_bytes", "gauge",
               "Memory of messages that wait for clients or backends of sessions",
               sum_of(g, offsetof(struct hf_session_gauges, held)));
+    add_plain(
+        out, "holdfast_session_passing_bytes", "gauge",
+        "Memory of messages of sessions that are on their way: not whole yet, or not taken by "
+        "a socket",
+        sum_of(g, offsetof(struct hf_session_gauges, passing)));
     add_plain(out, "holdfast_session_messages_at_risk", "gauge",
               "Messages that sessions would lose if the gateway ended now: not acknowledged by the "
               "client, or not taken by the backend",

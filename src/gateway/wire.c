@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way of bytes over one WebSocket whose messages are whole: see wire.h. Heartbeats and closing
  * stand in wire_time.c. */
-#include "gateway/wire.h"
+#include "gateway/keeper.h"
 
 #include "gateway/ledger.h"
 
@@ -24,7 +24,7 @@ struct hf_wire_bytes {
 };
 
 /* Room for more bytes; false on no memory, and nothing changed. */
-static bool reserve(struct hf_wire_bytes **bytes, size_t more)
+static bool grow(struct hf_wire_bytes **bytes, size_t more)
 {
     struct hf_wire_bytes *b = *bytes;
     size_t len = b == NULL ? 0 : b->len;
@@ -48,6 +48,24 @@ static bool reserve(struct hf_wire_bytes **bytes, size_t more)
     return true;
 }
 
+/* The same, in the books of the sessions' memory. */
+static bool reserve(struct hf_wire *w, struct hf_wire_bytes **bytes, size_t more)
+{
+    size_t before = *bytes == NULL ? 0 : (*bytes)->cap;
+    if (!grow(bytes, more)) {
+        return false;
+    }
+    return hf_keeper_hold(w->worker->keeper, (*bytes)->cap - before);
+}
+
+void hf_wire_release(struct hf_wire *w, struct hf_wire_bytes *bytes)
+{
+    if (bytes != NULL) {
+        hf_keeper_unhold(w->worker->keeper, bytes->cap);
+        free(bytes);
+    }
+}
+
 /* ---- sending -----------------------------------------------------------------------------------
  */
 
@@ -57,6 +75,10 @@ static void fail(struct hf_wire *w)
 {
     w->failed = true;
     hf_timer_set(w->worker->loop, &w->timer, hf_wire_now(w));
+    hf_wire_release(w, w->part);
+    hf_wire_release(w, w->out);
+    w->part = NULL;
+    w->out = NULL;
 }
 
 static void keep_rest(struct hf_wire *w, const struct hf_slice *parts, size_t count, size_t sent)
@@ -66,7 +88,7 @@ static void keep_rest(struct hf_wire *w, const struct hf_slice *parts, size_t co
         rest += parts[i].len;
     }
     rest -= sent;
-    if (!reserve(&w->out, rest)) {
+    if (!reserve(w, &w->out, rest)) {
         fail(w);
         return;
     }
@@ -186,7 +208,7 @@ static void on_writable(void *owner, struct hf_stream *stream)
             return;
         }
     }
-    free(w->out);
+    hf_wire_release(w, w->out);
     w->out = NULL;
     w->pongs = 0;
     if (w->state == HF_WIRE_CLOSING) {
@@ -356,7 +378,7 @@ static bool add_part(struct hf_wire *w, const struct hf_flow_step *step, uint8_t
     if (new_frame) {
         run = hf_slice_from(bytes, step->head.size);
     }
-    if (!reserve(&w->part, run.len)) {
+    if (!reserve(w, &w->part, run.len)) {
         fail(w);
         return false;
     }
@@ -390,7 +412,7 @@ static void take_data(struct hf_wire *w, const struct hf_flow_step *step, bool n
         struct hf_wire_bytes *whole = w->part;
         w->part = NULL;
         w->ops->message(w, whole->opcode, hf_slice(whole->data, whole->len));
-        free(whole);
+        hf_wire_release(w, whole);
     }
 }
 

@@ -134,6 +134,8 @@ void hf_wire_fini(struct hf_wire *w);
  */
 
 void hf_wire_fire(struct hf_timer *timer, hf_time now);
+/* NULL is accepted. */
+void hf_wire_release(struct hf_wire *w, struct hf_wire_bytes *bytes);
 void hf_wire_schedule(struct hf_wire *w);
 void hf_wire_control(struct hf_wire *w, uint8_t opcode, struct hf_slice payload);
 /* A ping to the peer is out. */

@@ -187,8 +187,8 @@ static void tick_open(struct hf_wire *w)
 
 static void drop_bytes(struct hf_wire *w)
 {
-    free(w->out);
-    free(w->part);
+    hf_wire_release(w, w->out);
+    hf_wire_release(w, w->part);
     w->out = NULL;
     w->part = NULL;
 }

@@ -75,13 +75,14 @@ struct hf_worker;
                                                                   "by time, or by a refusal")      \
                                             row(backend_holds_left,                                \
                                                 "Holds that the client's leaving "                 \
-                                                "or the gateway ended")                            \
-                                                row(backend_hold_ms,                               \
-                                                    "Milliseconds that clients were "              \
-                                                    "held, over all holds that ended")             \
-                                                    row(sessions_opened, "Sessions (hf1) that "    \
-                                                                         "were opened") row(       \
-                                                        sessions_joined,                           \
+                                                "or the gateway ended") row(backend_hold_ms,       \
+                                                                            "Milliseconds that "   \
+                                                                            "clients were "        \
+                                                                            "held, over all "      \
+                                                                            "holds that ended")    \
+                                                row(sessions_opened, "Sessions (hf1) that "        \
+                                                                     "were opened")                \
+                                                    row(sessions_joined,                           \
                                                         "Openings that joined a session whose "    \
                                                         "first answer was lost")                   \
                                                         row(sessions_parked,                       \
@@ -220,8 +221,9 @@ struct hf_session_gauges {
     _Atomic uint64_t resumes[HF_RESUME_VERDICTS];
     _Atomic uint64_t lost[HF_CAUSE_COUNT]; /* connections of sessions, by cause */
     _Atomic uint64_t at_risk;              /* messages */
-    _Atomic uint64_t held;                 /* bytes */
-    _Atomic uint64_t parked_ms;            /* of sessions that were parked and are not any more */
+    _Atomic uint64_t held;                 /* bytes of journals and queues */
+    _Atomic uint64_t passing;   /* bytes of wires: messages that are not whole, or not taken */
+    _Atomic uint64_t parked_ms; /* of sessions that were parked and are not any more */
 };
 
 struct hf_worker {

@@ -371,7 +371,7 @@ def test_a_connection_that_is_given_up_while_the_backends_close_arrives_has_not_
     assert (s.c.closes().code, len(s.backend.connections)) == (4400, 1)
 
 
-def test_after_an_end_a_resume_is_told_that_it_was_closed(session):
+def test_after_an_end_a_resume_is_told_that_it_was_closed_and_the_backend_is_left_alone(session):
     g, s, served = session()
     s.c.say("bye", code=1000)
     s.c.closes()
@@ -1085,6 +1085,27 @@ def test_large_messages_count_against_the_session_memory_in_full(relay):
     ends = g.wait_endings(3)
     assert {e["cause"] for e in ends} == {"session_overflow"}
     wait_for(lambda: 0 < g.metric("holdfast_session_held_bytes") <= 2 << 20 or None, "the memory to be kept to")
+
+
+def test_messages_that_are_not_whole_count_to_the_session_memory_too(relay):
+    g, b = relay({"session": {"memory": "1MiB"}, "message_max": "900KiB"}, workers=1)
+    sessions = []
+    for _ in range(4):
+        s = Session(g.address)
+        c = s.knock()
+        b.next().upgrade()
+        s.greeted(c)
+        sessions.append(s)
+    lost = 0
+    for s in sessions:
+        try:
+            s.c.send(s.c.frame(BINARY, b"x" * 800_000)[:-1])  # the last byte never comes
+        except OSError:
+            lost += 1
+    wait_for(lambda: g.metric("holdfast_session_connections_lost_total", cause="out_of_resources") >= 1 or None,
+             "one to be let go")
+    assert g.metric("holdfast_session_passing_bytes") <= (1 << 20) * 5 // 4
+    assert g.metric("holdfast_sessions") == 4
 
 
 # ---- poison
