@@ -4,9 +4,9 @@
  * and an answer that is gathered elsewhere finds its way back by a ticket, never by a pointer. */
 #include "gateway/admin.h"
 
+#include "config/build.h"
 #include "gateway/admin_gather.h"
 #include "gateway/admin_pages.h"
-#include "gateway/config_build.h"
 
 #include <stdlib.h>
 

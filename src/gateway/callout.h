@@ -7,7 +7,7 @@
 #define HF_GATEWAY_CALLOUT_H
 
 #include "base/buffer.h"
-#include "gateway/config.h"
+#include "config/config.h"
 #include "http/head.h"
 #include "io/io.h"
 #include "io/tls.h"

@@ -6,7 +6,7 @@
 #define HF_GATEWAY_JWT_H
 
 #include "base/buffer.h"
-#include "gateway/config.h"
+#include "config/config.h"
 
 struct hf_jwt_keys; /* immutable, shared by reference between threads */
 

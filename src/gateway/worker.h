@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "base/table.h"
 #include "cause/ending.h"
-#include "gateway/config.h"
+#include "config/config.h"
 #include "gateway/jwt.h"
 #include "gateway/limits.h"
 #include "http/head.h"

@@ -2,7 +2,7 @@
 /* A configuration file. It is taken or refused with at least one line that names the file; what is
  * taken is printed as a file that is taken too and is printed the same. */
 #include "fuzz.h"
-#include "gateway/config.h"
+#include "config/config.h"
 
 #define BYTES_MAX (16 << 20)
 

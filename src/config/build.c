@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ground of the config_*.c files: memory, values, error lines, quoting. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #include <stdio.h>
 

@@ -5,11 +5,11 @@
  * it was written. One setter turns a value into a field by the key's row. The layers are laid over
  * each other from the weakest to the strongest: default, file, environment, flags; then each route
  * is a copy of the result with its own keys laid over it. */
-#ifndef HF_GATEWAY_CONFIG_BUILD_H
-#define HF_GATEWAY_CONFIG_BUILD_H
+#ifndef HF_CONFIG_BUILD_H
+#define HF_CONFIG_BUILD_H
 
-#include "gateway/config.h"
-#include "gateway/config_keys.h"
+#include "config/config.h"
+#include "config/keys.h"
 
 #define HF_CONFIG_FILE_MAX ((size_t)1 << 20) /* bytes */
 #define HF_CONFIG_DEPTH_MAX 16               /* of nested lists and maps */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The environment and the flags, laid over the top level of the file. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #define WS_ENABLED "WS_RATE_LIMIT_ENABLED"
 #define WS_LIMIT "WS_MAX_MESSAGES_PER_MINUTE"

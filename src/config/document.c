@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of keys for people: the options of `serve --help`, and docs/configuration.md. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 static void add_fallback(struct hf_buffer *out, const struct hf_config_key *key, const char *quote)
 {
@@ -97,7 +97,7 @@ static void add_rows(struct hf_buffer *out, enum hf_config_scope scope)
 
 static const char head[] =
     "<!-- SPDX-License-Identifier: Apache-2.0 -->\n"
-    "<!-- Made from the table in src/gateway/config_keys.c by `test_config --document`; a test "
+    "<!-- Made from the table in src/config/keys.c by `test_config --document`; a test "
     "compares. -->\n"
     "# Configuration of `holdfast serve`\n"
     "\n"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is wrong between keys, although each alone is fine. A key whose value was refused is left
  * alone here. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 bool hf_config_address_is_local(const struct hf_address *address)
 {

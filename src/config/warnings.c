@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a configuration leaves open, said at start: nobody should have to find out. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 /* Adds one sentence with the names of the routes that are so; nothing when none is. */
 static void warn_routes(const struct hf_config *c, struct hf_buffer *out, const char *sentence,

@@ -2,7 +2,7 @@
 /* YAML to the tree of values, by libyaml's events, each of which says where it stands. What the
  * configuration has no use for (anchors, aliases, merge keys, tags, a second document) is refused
  * in words, not guessed at. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #include <yaml.h>
 

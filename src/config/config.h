@@ -4,11 +4,11 @@
  *
  * Flag over environment over file over default; a route's own key wins over what it inherits. Every
  * scalar key that is global or that routes inherit is also a flag and an environment variable:
- * a.b_c is --a-b-c and HOLDFAST_A_B_C. One table in config_keys.c holds each key once: name, type,
+ * a.b_c is --a-b-c and HOLDFAST_A_B_C. One table in keys.c holds each key once: name, type,
  * range, default, a sentence; the parser, the flags, --check, and the manual page are made from it.
  * A configuration is immutable once loaded and shared by reference. */
-#ifndef HF_GATEWAY_CONFIG_H
-#define HF_GATEWAY_CONFIG_H
+#ifndef HF_CONFIG_CONFIG_H
+#define HF_CONFIG_CONFIG_H
 
 #include "base/buffer.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keys whose entries have parts of their own: listen, upstream, jwt.keys. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #include "http/url.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one table of configuration keys. The parser, the flags, the environment, --check, --help and
  * docs/configuration.md are made from it; a key that is not in it does not exist. */
-#ifndef HF_GATEWAY_CONFIG_KEYS_H
-#define HF_GATEWAY_CONFIG_KEYS_H
+#ifndef HF_CONFIG_KEYS_H
+#define HF_CONFIG_KEYS_H
 
-#include "gateway/config.h"
+#include "config/config.h"
 
 /* More rows than this do not compile. */
 #define HF_CONFIG_KEYS_MAX 128

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads a configuration: defaults, file, environment, flags, then the routes, then what is wrong
  * between keys. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #include <errno.h>
 #include <stdatomic.h>

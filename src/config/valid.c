@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What single texts of a configuration may look like. */
-#include "gateway/config_valid.h"
+#include "config/valid.h"
 
 #include "base/buffer.h"
 #include "http/url.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A value becomes a field, as the key's row says. A refused value leaves the field as it was. */
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 /* What a setter is about; field points into the configuration. */
 struct setting {

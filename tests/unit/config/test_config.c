@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration: what a file, the environment and the flags make of each key, and what is said
  * when they are wrong. `test_config --document` writes docs/configuration.md to standard output. */
-#include "config_cases.h"
+#include "cases.h"
 #include "test_alloc.h"
 #include "test_unit.h"
 
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
  * out. */
 #include "base/redact.h"
 
-#include "gateway/config_build.h"
+#include "config/build.h"
 
 static void add_text(struct hf_buffer *out, const char *text)
 {

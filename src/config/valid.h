@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What single texts of a configuration may look like; the table of keys points here. All are pure.
  */
-#ifndef HF_GATEWAY_CONFIG_VALID_H
-#define HF_GATEWAY_CONFIG_VALID_H
+#ifndef HF_CONFIG_VALID_H
+#define HF_CONFIG_VALID_H
 
 #include "base/slice.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of configuration keys, and their names as flags and variables. */
-#include "gateway/config_keys.h"
+#include "config/keys.h"
 
 #include "base/status.h"
-#include "gateway/config_valid.h"
+#include "config/valid.h"
 
 #include <stdio.h>
 
