@@ -18,7 +18,7 @@ const { chromium } = require('playwright-core');
 
 const SWITCHES = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
-const DEADLINE = 10_000; // ms: what a loaded machine may need for anything that should happen soon
+const DEADLINE = 20_000; // ms: what a loaded machine may need for anything that should happen soon
 
 /** Waits until the condition gives something true, and returns that. */
 export async function until(condition, what, within = DEADLINE) {

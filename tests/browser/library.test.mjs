@@ -38,12 +38,12 @@ test('binary messages and texts that look like control messages arrive as they w
 
 test('offline for a while: it comes back when the network does, without waiting its turn', async () => {
   const { back, box } = await stage();
-  const it = await opened(box, { chance: 0.9, options: JSON.stringify({ minReconnectionDelay: 20_000, maxReconnectionDelay: 30_000 }) });
+  const it = await opened(box, { chance: 0.9, options: JSON.stringify({ minReconnectionDelay: 60_000, maxReconnectionDelay: 60_000 }) });
   await it.more(3);
   await chromium.setOffline(true);
   scene.push(() => chromium.setOffline(false));
   box.cut();
-  await it.saw('reconnecting', 2); // the first attempt has failed, the second one is 18 s away
+  await it.saw('reconnecting', 2); // the first attempt has failed, the second one is 54 s away
   await chromium.setOffline(false);
   await it.saw('reconnected');
   await it.more(3);
