@@ -156,6 +156,7 @@ struct raw {
     bool acks; /* answers hello with ack */
     char name[24];
     unsigned number;
+    uint8_t kept; /* the byte that waits */
 };
 
 /* What the seeds met. */
@@ -304,6 +305,10 @@ void upstream_crash(struct scene *s);
 /* Connects; what it offers goes out with raw_offer, once it is connected. */
 struct raw *raw_new(struct scene *s, const char *host, const struct sim_path *path);
 void raw_offer(struct raw *r, struct app *a, const char *protocols);
+/* A POST of one text as message `seq` of the application's session, with the session's key; of its
+ * body the last byte waits for raw_post_end. */
+void raw_post(struct raw *r, struct app *a, unsigned seq, struct hf_slice text);
+void raw_post_end(struct raw *r);
 /* As an application's text message, a control message, a Close. */
 void raw_text(struct raw *r, const char *text);
 void raw_control(struct raw *r, const char *text);

@@ -52,6 +52,8 @@ struct gate_counts {
 bool gate_counts(const struct scene *s, const struct life *life, struct gate_counts *counts);
 /* The session that asks the backend for a connection with the URL of this attempt; 0: none. */
 uint64_t gate_asks(const struct scene *s, const struct app *a, unsigned attempt);
+/* The key of the application's session, for POSTs; false when there is none. */
+bool gate_key(const struct scene *s, const struct app *a, char key[64]);
 /* Messages of the client that were written to the backend in this session. */
 uint32_t gate_written(const struct scene *s, uint64_t session);
 uint32_t gate_boot_id(const struct scene *s);

@@ -317,6 +317,22 @@ uint64_t gate_ending(const struct scene *s, const char *cause)
            (gate_is_up(s) ? atomic_load(&s->gate->gateway->endings[number]) : 0);
 }
 
+bool gate_key(const struct scene *s, const struct app *a, char key[64])
+{
+    const struct hf_keep *k = keep_of(s, app_life(a));
+    if (k == NULL) {
+        return false;
+    }
+    struct hf_token token = {.node = (uint16_t)s->gate->config->session_node,
+                             .boot = s->gate->gateway->boot,
+                             .worker = (uint8_t)k->backend.worker->index,
+                             .id = k->session.id};
+    hf_keep_key(hf_keep_keeper(k), token.id, token.secret);
+    hf_key_write(&token, key);
+    key[HF_KEY_CHARS] = '\0';
+    return true;
+}
+
 static bool is_session(void *context, struct hf_keep *k)
 {
     return k->session.id == *(uint64_t *)context;

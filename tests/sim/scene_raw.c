@@ -98,7 +98,10 @@ static void take_response(struct raw *r)
         return;
     }
     r->status = head.status;
-    say(r, "status %u", r->status);
+    const struct hf_slice *received = hf_head_find(&head, "HF-Received");
+    say(r, "status %u%s%.*s", r->status,
+        received == NULL ? "" : " received=", received == NULL ? 0 : (int)received->len,
+        received == NULL ? "" : (const char *)received->ptr);
     if (head.status == 101) {
         struct hf_endpoint_options options = {
             .client = true, .message_max = UINT64_MAX, .alloc = &hf_heap, .seed = 7};
@@ -190,6 +193,28 @@ void raw_offer(struct raw *r, struct app *a, const char *protocols)
                    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                    "Sec-WebSocket-Key: " SCENE_KEY "\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
                    protocols);
+    flush(r);
+}
+
+void raw_post(struct raw *r, struct app *a, unsigned seq, struct hf_slice text)
+{
+    char key[64];
+    uint8_t head[5] = {1, 0, 0, (uint8_t)(text.len >> 8), (uint8_t)text.len};
+    HF_ASSERT(text.len > 0 && text.len < 65536 && gate_key(r->scene, a, key));
+    hf_buffer_addf(&r->out,
+                   "POST /ws/?c=%u&a=%u HTTP/1.1\r\nHost: app.test\r\nHF-Key: %s\r\nHF-Seq: %u\r\n"
+                   "Content-Type: application/x-hf1\r\nContent-Length: %zu\r\n\r\n",
+                   a->id, SCENE_STRANGERS + r->number, key, seq, text.len + sizeof(head));
+    hf_buffer_add(&r->out, hf_slice(head, sizeof(head)));
+    hf_buffer_add(&r->out, hf_slice(text.ptr, text.len - 1));
+    r->kept = text.ptr[text.len - 1];
+    scene_say(r->scene, "%s begins a POST of message %u", r->name, seq);
+    flush(r);
+}
+
+void raw_post_end(struct raw *r)
+{
+    hf_buffer_add_byte(&r->out, r->kept);
     flush(r);
 }
 

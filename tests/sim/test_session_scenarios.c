@@ -125,6 +125,18 @@ static void say_both_ways(struct app *a, unsigned count, uint32_t size)
     }
 }
 
+static struct raw *offer(struct scene *s, struct app *a, const char *token, uint64_t epoch,
+                         uint64_t attempt)
+{
+    char text[200];
+    struct raw *r = raw_new(s, "10.9.9.2", NULL);
+    (void)snprintf(text, sizeof(text), "hf1, hf1.r.%s.%llu.0.%llu", token,
+                   (unsigned long long)epoch, (unsigned long long)attempt);
+    raw_offer(r, a, text);
+    run(s, HF_MS(200));
+    return r;
+}
+
 /* ---- openings -------------------------------------------------------------------------------- */
 
 static void openings_that_lose_their_hello_twice_make_one_backend_connection(void **state)
@@ -360,6 +372,29 @@ static void an_idle_session_without_a_message_resumes(void **state)
     finish(s);
 }
 
+/* What the library of the application would say in a POST, and says again behind an attach. */
+static void a_post_that_is_slow_across_an_attach_takes_nothing(void **state)
+{
+    struct scene *s = begin(PLAIN);
+    struct app *a = come(s);
+    struct raw *r = raw_new(s, "10.9.9.3", NULL);
+    struct note note = {30, HF_OP_TEXT};
+    uint8_t *bytes = scene_content(app_key(a), 0, note);
+    raw_post(r, a, 1, hf_slice(bytes, note.size));
+    run(s, HF_MS(50));
+    app_cut(a);
+    assert_true(app_send(a, HF_OP_TEXT, 30));
+    UNTIL(s, a->resumed == 1, HF_SECONDS(3));
+    SETTLES(s, a);
+    raw_post_end(r);
+    run(s, HF_MS(50));
+    free(bytes);
+    expect_story(s, "stranger 1 begins a POST of message 1", "app 1 resumes session 1",
+                 "backend 1 gets message 1 of 30 bytes", "stranger 1 is told: status 409", NULL);
+    assert_int_equal(app_served(a)->got, 1);
+    finish(s);
+}
+
 /* ---- messages -------------------------------------------------------------------------------- */
 
 static void messages_larger_than_the_buffer_pass_and_survive_a_drop(void **state)
@@ -535,6 +570,8 @@ a_message_in_whose_midst_every_connection_is_lost_ends_the_session_as_poison(voi
 {
     struct scene *s = begin(PLAIN);
     struct app *a = come(s);
+    char token[64];
+    uint64_t epoch, received, attempt;
     a->path.bandwidth = 400000;
     app_cut(a);
     UNTIL(s, a->resumed == 1, HF_SECONDS(2));
@@ -542,12 +579,43 @@ a_message_in_whose_midst_every_connection_is_lost_ends_the_session_as_poison(voi
     served_send(app_served(a), HF_OP_BINARY, 200000, 1);
     run(s, HF_MS(50));
     app_cut(a);
-    UNTIL(s, a->lost == 1, HF_SECONDS(60));
+    UNTIL(s, gate_ending(s, "session_poison") == 1, HF_SECONDS(60));
+    assert_true(app_token(a, token, &epoch, &received, &attempt));
+    UNTIL(s, a->lost == 1, HF_SECONDS(1));
     a->cursed = 0;
     expect_story(s, "backend 1 sends message 1 of 200000 bytes", "app 1 resumes session 1",
                  "app 1 lost session 1: poison, received 0, acked 0, sent 0, counted 0",
                  "app 1 opens session 2", NULL);
     assert_int_equal(gate_ending(s, "session_poison"), 1);
+    run(s, HF_SECONDS(1));
+    assert_true(raw_was_told(offer(s, a, token, epoch, attempt), "hello resumed=0 reason=poison"));
+    finish(s);
+}
+
+static void no_ack_comes_before_hello_when_the_backend_takes_longer_than_a_beat(void **state)
+{
+    struct scene *s = begin(BASE "session: {beat: 200ms}\n");
+    struct sim_path path = far_path(0);
+    struct app_options options = {.path = &path};
+    s->upstream_delay = HF_SECONDS(2);
+    struct app *a = come_with(s, &options);
+    assert_int_equal(a->attempts, 1);
+    finish(s);
+}
+
+static void a_goodbye_that_the_backend_does_not_take_says_what_is_lost(void **state)
+{
+    struct scene *s = begin(BASE "send_timeout: 1m\nsession: {buffer: 64KiB}\n");
+    s->backend_path.send_buffer = s->backend_path.receive_buffer = 8192;
+    struct app *a = come(s);
+    served_pause(app_served(a), HF_SECONDS(5));
+    for (int i = 0; i < 40; i++) {
+        assert_true(app_send(a, HF_OP_BINARY, 1000));
+    }
+    app_close(a, 4000, "bye");
+    UNTIL(s, a->closed, HF_SECONDS(4));
+    assert_int_equal(a->lost, 1);
+    assert_int_equal(a->end_code, 1013);
     finish(s);
 }
 
@@ -576,18 +644,6 @@ static void clocks_that_jump_and_a_laptop_that_sleeps_lose_nothing(void **state)
 }
 
 /* ---- tokens ---------------------------------------------------------------------------------- */
-
-static struct raw *offer(struct scene *s, struct app *a, const char *token, uint64_t epoch,
-                         uint64_t attempt)
-{
-    char text[200];
-    struct raw *r = raw_new(s, "10.9.9.2", NULL);
-    (void)snprintf(text, sizeof(text), "hf1, hf1.r.%s.%llu.0.%llu", token,
-                   (unsigned long long)epoch, (unsigned long long)attempt);
-    raw_offer(r, a, text);
-    run(s, HF_MS(200));
-    return r;
-}
 
 static void forged_stale_and_foreign_tokens_never_touch_the_session(void **state)
 {
@@ -857,6 +913,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_resume_at_the_end_of_the_window_is_in_time_and_one_behind_it_is_not),
         cmocka_unit_test(a_resume_while_the_gateway_drains_gets_hello_and_then_goaway),
         cmocka_unit_test(an_idle_session_without_a_message_resumes),
+        cmocka_unit_test(a_post_that_is_slow_across_an_attach_takes_nothing),
         cmocka_unit_test(messages_larger_than_the_buffer_pass_and_survive_a_drop),
         cmocka_unit_test(a_half_received_message_either_way_arrives_once),
         cmocka_unit_test(a_slow_backend_and_a_busy_client_do_not_wait_for_each_other),
@@ -869,6 +926,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_applications_own_close_codes_pass_both_ways),
         cmocka_unit_test(
             a_message_in_whose_midst_every_connection_is_lost_ends_the_session_as_poison),
+        cmocka_unit_test(no_ack_comes_before_hello_when_the_backend_takes_longer_than_a_beat),
+        cmocka_unit_test(a_goodbye_that_the_backend_does_not_take_says_what_is_lost),
         cmocka_unit_test(clocks_that_jump_and_a_laptop_that_sleeps_lose_nothing),
         cmocka_unit_test(forged_stale_and_foreign_tokens_never_touch_the_session),
         cmocka_unit_test(a_token_of_the_session_with_another_principal_is_refused),
