@@ -165,6 +165,11 @@ static void backend_beat(struct hf_wire *w, bool pong)
     }
 }
 
+static void backend_probed(struct hf_wire *w, uint64_t mark)
+{
+    hf_keep_hold_probed(keep_of(w), mark);
+}
+
 static void hold(struct hf_keep *k)
 {
     hf_wire_hold(&k->backend, HF_WIRE_HOLD_OWNER);
@@ -198,6 +203,7 @@ static const struct hf_wire_ops backend_ops = {.frame = backend_frame,
                                                .lost = backend_lost,
                                                .fault = backend_fault,
                                                .drained = backend_drained,
+                                               .probed = backend_probed,
                                                .beat = backend_beat,
                                                .begins = backend_begins,
                                                .gone = backend_gone};
@@ -317,6 +323,7 @@ static void wrote(struct hf_keep *k)
     if (hf_wire_is_clear(&k->backend)) {
         hf_session_taken(&k->session);
     }
+    hf_keep_hold_wrote(k);
 }
 
 void hf_keep_pump_backend(struct hf_keep *k)

@@ -6,15 +6,27 @@
 
 #include <stdlib.h>
 
+/* A message that the backend was given is to be proven read so soon. */
+#define PROBE_AFTER HF_SECONDS(1)
+/* A probe without a pong is tried again: RFC 6455 5.5.3 lets a peer answer the newest ping alone.
+ */
+#define PROBE_AGAIN HF_SECONDS(10)
+/* What a backend's WebSocket layer has read its application may not have come to yet: it counts as
+ * processed when the backend has lived for so long since. */
+#define READ_MARGIN HF_SECONDS(5)
+
 struct hf_keep_hold {
     struct hf_petition *petition;
     struct hf_petition *newer; /* for the next redial; NULL: none */
     struct hf_redial *redial;  /* while the backend is away */
     struct hf_redial_pace pace;
     /* what the client may have lost */
-    uint64_t pinged; /* C when the ping that is out went */
-    uint64_t proven; /* C up to which the backend has read */
-    uint64_t at;     /* `rebound` comes behind this S ... */
+    uint64_t pinged;  /* C when the ping that is out went */
+    uint64_t proven;  /* C up to which the backend has come */
+    uint64_t read;    /* C up to which it has read ... */
+    hf_time read_at;  /* ... since then; HF_NEVER: nothing beyond `proven` */
+    hf_time probe_at; /* HF_NEVER: nothing to prove */
+    uint64_t at;      /* `rebound` comes behind this S ... */
     uint64_t from;
     uint64_t to;
     uint64_t attempt; /* 0: the backend was never replaced */
@@ -39,6 +51,8 @@ bool hf_keep_hold_new(struct hf_keep *k, struct hf_petition *petition)
     }
     h->petition = petition;
     hf_journal_init(&h->records, 0);
+    h->probe_at = HF_NEVER;
+    h->read_at = HF_NEVER;
     k->hold = h;
     return true;
 }
@@ -113,15 +127,42 @@ bool hf_keep_hold_drops(struct hf_keep *k)
     return true;
 }
 
+static hf_time drops_until(const struct hf_keep_hold *h)
+{
+    return h->to_drop > 0 ? h->until : HF_NEVER;
+}
+
 hf_time hf_keep_hold_deadline(const struct hf_keep *k)
 {
-    return k->hold != NULL && k->hold->to_drop > 0 ? k->hold->until : HF_NEVER;
+    const struct hf_keep_hold *h = k->hold;
+    if (h == NULL) {
+        return HF_NEVER;
+    }
+    return drops_until(h) < h->probe_at ? drops_until(h) : h->probe_at;
+}
+
+static void probe(struct hf_keep *k)
+{
+    struct hf_keep_hold *h = k->hold;
+    h->probe_at = HF_NEVER;
+    if (h->redial == NULL && hf_wire_is_open(&k->backend) && k->session.written > h->proven) {
+        h->probe_at = hf_keep_now(k) + PROBE_AGAIN;
+        hf_wire_probe(&k->backend, k->session.written);
+    }
 }
 
 void hf_keep_hold_tick(struct hf_keep *k)
 {
-    if (hf_keep_hold_deadline(k) <= hf_keep_now(k)) {
-        k->hold->to_drop = 0;
+    struct hf_keep_hold *h = k->hold;
+    hf_time now = hf_keep_now(k);
+    if (h == NULL) {
+        return;
+    }
+    if (drops_until(h) <= now) {
+        h->to_drop = 0;
+    }
+    if (h->probe_at <= now) {
+        probe(k);
     }
 }
 
@@ -135,10 +176,49 @@ void hf_keep_hold_pinged(struct hf_keep *k)
     }
 }
 
+static void prove(struct hf_keep_hold *h, hf_time now)
+{
+    if (h->read_at != HF_NEVER && now - h->read_at >= READ_MARGIN) {
+        h->proven = h->read;
+        h->read_at = HF_NEVER;
+    }
+}
+
+static void has_read(struct hf_keep *k, uint64_t mark)
+{
+    struct hf_keep_hold *h = k->hold;
+    prove(h, hf_keep_now(k));
+    if (h->read_at == HF_NEVER && mark > h->proven) {
+        h->read = mark;
+        h->read_at = hf_keep_now(k);
+    }
+}
+
 void hf_keep_hold_ponged(struct hf_keep *k)
 {
-    if (k->hold != NULL && k->hold->pinged > k->hold->proven) {
-        k->hold->proven = k->hold->pinged;
+    if (k->hold != NULL) {
+        has_read(k, k->hold->pinged);
+    }
+}
+
+void hf_keep_hold_wrote(struct hf_keep *k)
+{
+    if (k->hold != NULL && k->hold->probe_at == HF_NEVER) {
+        k->hold->probe_at = hf_keep_now(k) + PROBE_AFTER;
+        hf_keep_set_timer(k);
+    }
+}
+
+void hf_keep_hold_probed(struct hf_keep *k, uint64_t mark)
+{
+    struct hf_keep_hold *h = k->hold;
+    if (h == NULL || mark <= h->proven || mark > k->session.written) {
+        return;
+    }
+    has_read(k, mark);
+    h->probe_at = HF_NEVER;
+    if (k->session.written > mark) {
+        hf_keep_hold_wrote(k);
     }
 }
 
@@ -214,6 +294,8 @@ static void come_back(struct hf_keep *k, struct hf_stream *stream)
     }
     h->to = k->session.written;
     h->proven = h->to; /* of the new one nothing is missing yet */
+    h->read_at = HF_NEVER;
+    h->probe_at = HF_NEVER;
     h->at = k->session.journal.end;
     h->attempt++;
     h->untold = true;

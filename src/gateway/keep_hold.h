@@ -27,6 +27,10 @@ bool hf_keep_hold_drops(struct hf_keep *k);
  */
 void hf_keep_hold_pinged(struct hf_keep *k);
 void hf_keep_hold_ponged(struct hf_keep *k);
+/* A message was written to the backend: a probe goes a second behind the first that is not proven
+ * to be read, since pings go only where it is quiet. Its pong came. */
+void hf_keep_hold_wrote(struct hf_keep *k);
+void hf_keep_hold_probed(struct hf_keep *k, uint64_t mark);
 /* `rebound`, when the client has everything from before it. */
 void hf_keep_hold_tell(struct hf_keep *k);
 /* A connection is attached: it hears of the last one again if it may have missed it. */

@@ -298,7 +298,11 @@ static void take_pong(struct hf_wire *w, struct hf_slice payload)
 {
     hf_time sent;
     hf_time now = hf_wire_now(w);
-    if (payload.len == sizeof(sent)) { /* RFC 6455 5.5.3: others are unsolicited */
+    uint64_t mark;
+    if (payload.len == HF_WIRE_PROBE && w->ops->probed != NULL) {
+        memcpy(&mark, payload.ptr + sizeof(sent), sizeof(mark));
+        w->ops->probed(w, mark);
+    } else if (payload.len == sizeof(sent)) { /* RFC 6455 5.5.3: others are unsolicited */
         memcpy(&sent, payload.ptr, sizeof(sent));
         if (sent <= now && now - sent < HF_SECONDS(300)) {
             hf_heartbeat_ponged(&w->beat, now - sent);

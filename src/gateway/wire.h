@@ -37,6 +37,8 @@ struct hf_wire_ops {
     bool (*begins)(struct hf_wire *w, uint64_t bytes);
     /* A ping has gone out, or its pong came. May be NULL. */
     void (*beat)(struct hf_wire *w, bool pong);
+    /* The pong of a probe (hf_wire_probe) came, with its mark. May be NULL. */
+    void (*probed)(struct hf_wire *w, uint64_t mark);
     /* A wire that was closed has no stream any more. code: of the peer's Close (1005: an empty
      * one); 0: none came. */
     void (*gone)(struct hf_wire *w, uint16_t code);
@@ -138,6 +140,11 @@ void hf_wire_fire(struct hf_timer *timer, hf_time now);
 void hf_wire_release(struct hf_wire *w, struct hf_wire_bytes *bytes);
 void hf_wire_schedule(struct hf_wire *w);
 void hf_wire_control(struct hf_wire *w, uint8_t opcode, struct hf_slice payload);
+/* Bytes of its payload: when it went, and the mark. */
+#define HF_WIRE_PROBE 16
+/* A ping behind everything that was sent, which nobody is judged by: its pong says that the peer
+ * has read up to here. */
+void hf_wire_probe(struct hf_wire *w, uint64_t mark);
 /* A ping to the peer is out. */
 void hf_wire_pinged(struct hf_wire *w);
 /* The stream ends here; the state follows. */

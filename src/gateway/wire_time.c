@@ -115,6 +115,16 @@ static void send_ping(struct hf_wire *w)
     }
 }
 
+void hf_wire_probe(struct hf_wire *w, uint64_t mark)
+{
+    uint8_t payload[HF_WIRE_PROBE];
+    hf_time now = hf_wire_now(w);
+    memcpy(payload, &now, sizeof(now));
+    memcpy(payload + sizeof(now), &mark, sizeof(mark));
+    hf_count(w->worker, w->is_client ? HF_COUNT_pings_sent_client : HF_COUNT_pings_sent_backend, 1);
+    hf_wire_control(w, HF_OP_PING, hf_slice(payload, sizeof(payload)));
+}
+
 static void lose(struct hf_wire *w, enum hf_cause cause, int error)
 {
     hf_wire_drop_stream(w, true);

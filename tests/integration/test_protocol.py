@@ -510,3 +510,20 @@ def test_a_session_that_its_own_goodbye_ended_gets_no_successor(open_session, sc
     late.expect("end", who="client", reason="closed")
     assert late.read()[0] == "close"
     assert b.accepted == 1
+
+
+def test_under_hold_a_busy_backend_is_asked_within_a_second_what_it_has_read(open_session):
+    _, b, wire, served = open_session(config={"on_backend_loss": "hold"})
+    begun, n = time.monotonic(), 0
+    while time.monotonic() < begun + 8:  # never quiet enough for a heartbeat; a read message counts after 5 s
+        n += 1
+        wire.post(f"m{n}")
+        served.send_text(f"s{n}")
+        served.expect_text(f"m{n}")  # answers pings on the way
+        wire.expect_messages(f"s{n}")
+        wire.say("ack", n=n)
+        time.sleep(0.1)
+    served.reset()
+    b.next().upgrade()
+    rebound = wire.expect("rebound")
+    assert 5 <= rebound["from"] < n == rebound["to"], (rebound, n)

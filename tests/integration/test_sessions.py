@@ -779,11 +779,13 @@ def test_a_client_is_held_while_its_backend_restarts_and_nothing_is_written_twic
     assert g.sessions()[0]["state"] == "attached"
 
 
-def test_rebound_says_what_the_backend_is_known_to_have_read(session):
-    _, s, served = session(config=HOLD)
+def test_rebound_says_what_the_backend_had_read_five_seconds_before_it_was_last_heard_of(session):
+    _, s, served = session(config={**HOLD, "heartbeat": {"interval": "100ms", "timeout": "20s"}})
     s.c.give("read for certain")
     served.expect_text("read for certain")
-    pongs(served, 2)
+    begun = time.monotonic()
+    while time.monotonic() < begun + 5.5:
+        pongs(served, 2)
     s.c.give("perhaps not")
     served.expect_text("perhaps not")
     served.send_close(1012)
