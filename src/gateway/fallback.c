@@ -421,7 +421,14 @@ static void begin_post(struct hf_opening *o)
     }
     if (!count_body(o)) {
         o->fallback.keep_alive = false;
-        say(o, 429, "credit", "Too many POSTs of this session are on their way already.");
+        hf_fallback_answer(
+            o, &(struct hf_answer){
+                   .status = 429,
+                   .body = HF_LITERAL("Too many POSTs of this session are on their way already."),
+                   .reason = "credit",
+                   .received = HF_NO_COUNT,
+                   .seq = HF_NO_COUNT,
+                   .retry_ms = 1000});
         return;
     }
     hf_opening_phase(o, HF_OPENING_BODY, BODY_WAIT);

@@ -234,7 +234,7 @@ def test_bodies_that_never_come_are_few_for_one_session(held):
     waiting = [half_a_post(s) for _ in range(4)]
     wait_for(lambda: s.g.metric("holdfast_fallback_posts_total") >= 4 or None, "four POSTs are on their way")
     answer = half_a_post(s).read_answer()
-    assert (answer.status, answer.get("hf-reason"), answer.get("connection")) == (429, "credit", "close"), answer
+    assert (answer.status, answer.get("hf-reason"), answer.get("retry-after"), answer.get("connection")) == (429, "credit", "1", "close"), answer
     waiting.pop().reset()
 
     def again():
