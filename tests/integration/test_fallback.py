@@ -741,7 +741,7 @@ def _quiet(run, *args):
 def test_requests_for_sessions_of_two_workers_share_one_connection(gateway, backend):
     b = backend(raw.echo)
     g = gateway(b.url, workers=2, config={"workers": 2})
-    streams = [Events(g.address).open("/", [("HF-Open", fresh())]) for _ in range(8)]
+    streams = [Events(g.address).open("/", [("HF-Open", fresh())]) for _ in range(16)]
     workers = {base64.urlsafe_b64decode(e.hello["key"] + "=")[7] for e in streams}
     assert workers == {0, 1}, "sixteen coins fell on one side"
     shared = Line(g.address)
