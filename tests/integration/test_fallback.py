@@ -764,7 +764,7 @@ def test_requests_for_sessions_of_two_workers_share_one_connection(gateway, back
     # All of it at once, without waiting for an answer.
     head = [("Content-Type", "text/plain")]
     shared.send(b"".join(request("POST", "/", head + [("HF-Key", e.hello["key"])], b"burst") for e in streams))
-    assert [shared.read_answer().status for _ in streams] == [200] * 8
+    assert [shared.read_answer().status for _ in streams] == [200] * len(streams)
     for e in streams:
         assert e.event().data == "burst"
     assert g.metric("holdfast_moves_total") > 10
