@@ -62,7 +62,7 @@ struct hf_keep_look {
     bool looking;
 };
 
-#define HF_KEEP_RISK_MAX 0xffffff
+#define HF_KEEP_RISK_MAX 0x7fff
 
 struct hf_keep {
     struct hf_session session;
@@ -84,7 +84,7 @@ struct hf_keep {
     struct hf_keep_parking *parking; /* owned; while parked */
     struct hf_keep_look *look;       /* owned; while full */
     uint32_t charged;                /* bytes that the books of memory have for it */
-    uint32_t risk : 24;              /* messages at risk that the gauge has for it, at most */
+    uint32_t risk : 15;              /* messages at risk that the gauge has for it, at most */
     bool paid : 1;                   /* the first of the queue has paid the connection's rate */
     bool delayed : 1;                /* ... and was counted as delayed */
     bool full : 1;                   /* the backend is not read for want of room */
