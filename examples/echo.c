@@ -3,7 +3,7 @@
  * of the library's own.
  *
  *     cc echo.c $(pkg-config --cflags --libs holdfast) -o echo
- *     ./echo ws://127.0.0.1:8080/ hello */
+ *     ./echo ws://127.0.0.1:8800/ hello */
 #include <holdfast.h>
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * library's descriptor, one thread for both. Lines go out, messages are printed.
  *
  *     cc poll.c $(pkg-config --cflags --libs holdfast) -o poll
- *     ./poll ws://127.0.0.1:8080/ */
+ *     ./poll ws://127.0.0.1:8800/ */
 #include <holdfast.h>
 
 #include <poll.h>
