@@ -181,6 +181,29 @@ static void an_opening_that_the_path_delivers_late_does_not_close_the_newer_one(
     finish(s);
 }
 
+static void who_was_displaced_by_his_own_late_opening_behind_hello_resumes(void **state)
+{
+    struct scene *s = begin(PLAIN);
+    struct sim_path path = far_path(0);
+    struct app_options options = {.path = &path, .backoff_base_ms = 1, .connect_timeout_ms = 300};
+    struct app *a = app_new(s, &options);
+    UNTIL(s, a->attempts == 1, HF_SECONDS(1));
+    run(s, HF_MS(50));
+    app_roam(a); /* the request is under way */
+    UNTIL(s, a->attempts == 2, HF_SECONDS(2));
+    run(s, HF_MS(52));
+    sim_host_lighten(s->sim, &a->host); /* it arrives between the second's hello and its ack */
+    UNTIL(s, a->resumed == 1, HF_SECONDS(5));
+    say_both_ways(a, 2, 40);
+    SETTLES(s, a);
+    expect_story(s, "app 1 makes attempt 2", "app 1 opens session 1",
+                 "app 1 has no connection: connection_reset", "app 1 makes attempt 3",
+                 "app 1 resumes session 1", NULL);
+    assert_int_equal(s->served_count, 1);
+    assert_int_equal(a->lost, 0);
+    finish(s);
+}
+
 /* ---- resuming -------------------------------------------------------------------------------- */
 
 static void a_drop_in_the_middle_of_hello_is_resumed(void **state)
@@ -904,6 +927,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(openings_that_lose_their_hello_twice_make_one_backend_connection),
         cmocka_unit_test(an_opening_that_the_path_delivers_late_does_not_close_the_newer_one),
+        cmocka_unit_test(who_was_displaced_by_his_own_late_opening_behind_hello_resumes),
         cmocka_unit_test(a_drop_in_the_middle_of_hello_is_resumed),
         cmocka_unit_test(a_drop_in_the_middle_of_the_replay_goes_on_where_it_was),
         cmocka_unit_test(two_drops_in_fifty_milliseconds_are_one_absence),
