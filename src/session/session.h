@@ -99,11 +99,12 @@ struct hf_session {
     uint32_t offered_generation;  /* 0: none */
     uint8_t state;                /* enum hf_session_state; changed by one function alone */
     uint8_t strikes;
-    bool connected; /* a connection is attached */
-    bool heard;     /* a control message of the client came on the present connection */
-    bool acking; /* an ack that counts came on it: from now on none may be below the journal's base
-                  */
-    bool met;    /* ... on any: nobody can join any more */
+    bool connected : 1; /* a connection is attached */
+    bool heard : 1;     /* a control message of the client came on the present connection */
+    bool acking : 1; /* an ack that counts came on it: from now on none may be below the journal's
+                      * base
+                      */
+    bool met : 1;    /* ... on any: nobody can join any more */
 };
 
 void hf_session_init(struct hf_session *s, uint64_t id, uint32_t epoch);
