@@ -43,7 +43,7 @@ fuzz: ## run libFuzzer for FUZZ_SECONDS (600)
 	@tools/install-deps build test
 	@tests/fuzz/run $(FUZZ_SECONDS)
 
-swarm: build ## run the simulator, of sessions and of plain relays, from the seeds SEEDS (1:100000), half an hour
+swarm: build ## run the simulator, of sessions and of plain relays, from the seeds SEEDS (1:100000), 20 minutes
 	@tools/install-deps build test
 	@ninja -C $(BUILD) tests/sim/sim_swarm tests/sim/sim_sessions
 	@$(BUILD)/tests/sim/sim_sessions --seeds $(SEEDS)
