@@ -6,6 +6,9 @@
 #include <stdlib.h>
 
 #define FIRST_WAIT_MAX HF_MS(100)
+/* Dials of a worker at once. A backend that has just started and is asked by everybody at the same
+ * time answers nobody in time. */
+#define AT_ONCE_MAX 128
 
 struct hf_redial {
     struct hf_worker *worker;
@@ -15,6 +18,7 @@ struct hf_redial {
     struct hf_timer next; /* the next dial */
     struct hf_timer over; /* hold.time */
     struct hf_dial *dial; /* NULL between two */
+    struct hf_list node;  /* among those that wait for a dial of another to end */
     hf_time started;
     uint32_t attempts;
     char why[200]; /* of the last failure */
@@ -61,9 +65,32 @@ static void count_end(const struct hf_redial *d, enum hf_counter counter)
 /* ---- the end -----------------------------------------------------------------------------------
  */
 
+/* The next of those that wait takes the place. */
+static void dial_ended(struct hf_redial *d)
+{
+    struct hf_worker *worker = d->worker;
+    d->dial = NULL;
+    worker->redials--;
+    if (!hf_list_empty(&worker->redials_waiting)) {
+        struct hf_redial *first =
+            HF_CONTAINER(worker->redials_waiting.next, struct hf_redial, node);
+        hf_list_remove(&first->node);
+        hf_timer_set(worker->loop, &first->next, worker->loop->now);
+    }
+}
+
+static void drop_dial(struct hf_redial *d)
+{
+    if (d->dial != NULL) {
+        hf_dial_cancel(d->dial);
+        dial_ended(d);
+    }
+}
+
 static void free_redial(struct hf_redial *d)
 {
-    hf_dial_cancel(d->dial);
+    drop_dial(d);
+    hf_list_remove(&d->node);
     hf_timer_stop(d->worker->loop, &d->next);
     hf_timer_stop(d->worker->loop, &d->over);
     free(d);
@@ -83,8 +110,7 @@ static void gone(struct hf_redial *d, enum hf_cause cause, uint16_t status, cons
 {
     const struct hf_redial_result result = {
         .attempts = d->attempts, .cause = cause, .status = status, .why = why};
-    hf_dial_cancel(d->dial);
-    d->dial = NULL;
+    drop_dial(d);
     count_end(d, HF_COUNT_backend_holds_failed);
     log_end(d, hf_cause_id(cause), why);
     d->done(d->owner, &result);
@@ -136,7 +162,7 @@ static bool may_pass(uint16_t status)
 static void dialed(void *owner, const struct hf_dial_result *result)
 {
     struct hf_redial *d = owner;
-    d->dial = NULL;
+    dial_ended(d);
     switch (result->outcome) {
     case HF_DIAL_OPEN:
         take(d, result);
@@ -158,6 +184,10 @@ static void dialed(void *owner, const struct hf_dial_result *result)
 static void fire_next(struct hf_timer *timer, hf_time now)
 {
     struct hf_redial *d = HF_CONTAINER(timer, struct hf_redial, next);
+    if (d->worker->redials >= AT_ONCE_MAX) {
+        hf_list_append(&d->worker->redials_waiting, &d->node);
+        return;
+    }
     d->attempts++;
     if (hf_dial_start(d->worker, d->how.identity, d->how.petition, true, dialed, d, &d->dial) !=
         HF_OK) {
@@ -165,6 +195,7 @@ static void fire_next(struct hf_timer *timer, hf_time now)
         failed(d, "out of memory");
         return;
     }
+    d->worker->redials++;
     hf_dial_each_once(d->dial); /* a crowd that is held must not hammer */
 }
 
@@ -198,6 +229,7 @@ enum hf_status hf_redial_start(struct hf_worker *worker, const struct hf_redial_
         hf_backoff_init(&how->pace->backoff);
         how->pace->began = d->started;
     }
+    hf_list_init(&d->node);
     hf_timer_init(&d->next, fire_next);
     hf_timer_init(&d->over, fire_over);
     hf_timer_set(worker->loop, &d->over,

@@ -211,6 +211,7 @@ struct hf_worker *hf_worker_new(struct hf_gateway *gateway, struct hf_loop *loop
     hf_list_init(&worker->listeners);
     hf_list_init(&worker->openings);
     hf_list_init(&worker->seats);
+    hf_list_init(&worker->redials_waiting);
     hf_table_init(&worker->seats_by_key, &hf_heap, gateway->secret);
     hf_list_init(&worker->relays);
     hf_list_init(&worker->closing);

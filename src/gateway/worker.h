@@ -245,6 +245,8 @@ struct hf_worker {
     _Atomic size_t
         opening_count; /* written by its thread, read by the one that waits for the drain's end */
     _Atomic size_t relay_count; /* on both lists */
+    struct hf_list redials_waiting; /* struct hf_redial: for one of the dials to end */
+    uint32_t redials;               /* dials of redials that are under way */
     bool draining;
     hf_time quiet_until;   /* want of descriptors is not logged again before */
     struct hf_timer flush; /* writes the log out */

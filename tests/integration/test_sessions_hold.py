@@ -3,6 +3,7 @@
 told which of their messages are uncertain, which the backends' own books confirm."""
 import os
 import signal
+import time
 
 import pytest
 
@@ -69,3 +70,21 @@ def test_clients_of_a_backend_that_is_killed_and_restarted_under_hold_see_no_clo
             assert first == list(range(1, len(first) + 1)) and start <= len(first) <= to, (client, start, to, first[-3:])
 
 
+
+
+def test_a_crowd_that_is_held_asks_the_backend_that_came_back_in_turn(relay):
+    g, b = relay({"on_backend_loss": "hold", "hold": {"backoff_max": "100ms"}}, workers=1)
+    pairs = [g.pair(b) for _ in range(200)]
+    for _, served in pairs:
+        served.reset()
+    wait_for(lambda: b.waiting.qsize() >= 128, lambda: f"{b.waiting.qsize()} ask")
+    time.sleep(0.5)  # no more come while none is answered
+    assert b.waiting.qsize() == 128
+    came = []
+    for _ in range(200):
+        came.append(b.next())
+        came[-1].upgrade()
+    for client, _ in pairs:
+        client.send_text("still here")
+    for served in came:
+        served.expect_text("still here")
