@@ -385,7 +385,7 @@ export class WebSocket extends HoldfastTarget {
           this.log('connect', transport, this.address.split('?')[0]);
           engine.made(id);
           if (transport === 'websocket') {
-            links[id] = openWebSocket(this.Class()!, full, offers.concat(all), sink);
+            links[id] = openWebSocket(this.Class()!, full, offers.reverse().concat(all), sink);
             return;
           }
           const plan: HttpPlan = {

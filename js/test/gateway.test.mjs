@@ -179,6 +179,26 @@ test('credentials are renewed in-band over each transport', () =>
     assert.deepEqual(gateway.credentials, ['fresh']);
   }, { socket: { transports: ['poll'] } }));
 
+test('a server that takes the first subprotocol, whatever it is, is opened at once as an ordinary one', async () => {
+  const { WebSocketServer } = await import('ws');
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await new Promise((done) => server.on('listening', done));
+  server.on('connection', (peer) => peer.on('message', (data, binary) => peer.send(data, { binary })));
+  const ws = new WebSocket(`ws://127.0.0.1:${server.address().port}/`, [], { WebSocket: Ws });
+  const events = [];
+  for (const type of ['open', 'error', 'reconnecting']) ws.addEventListener(type, () => events.push(type));
+  try {
+    const got = new Promise((done) => (ws.onmessage = (event) => done(event.data)));
+    ws.send('hi');
+    assert.equal(await got, 'hi');
+    assert.deepEqual([events, ws.protocol, ws.stats().session], [['open'], '', null]);
+  } finally {
+    ws.close();
+    server.clients.forEach((peer) => peer.terminate());
+    server.close();
+  }
+});
+
 test('an ordinary WebSocket server that knows nothing of hf1 is served as one, with its subprotocol', async () => {
   const { WebSocketServer } = await import('ws');
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: (all) => (all.has('chat') ? 'chat' : false) });

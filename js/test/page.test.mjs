@@ -56,7 +56,7 @@ onPage('while hidden, attempts go on until the window would run out, then none u
   assert.equal(attempts(stage), within);
   await stage.hide(false);
   assert.equal(attempts(stage), within + 1);
-  assert.match(stage.socket().protocols[1], /^hf1\.r\./, 'the gateway is asked for the session all the same');
+  assert.match(stage.socket().protocols[0], /^hf1\.r\./, 'the gateway is asked for the session all the same');
 });
 
 onPage('whileHidden always goes on, never waits at once', async (stage) => {
@@ -120,7 +120,7 @@ onPage('a frozen page parks its session, and resumes it when it goes on', async 
   await stage.page('freeze');
   assert.equal(stage.Socket.wire.at(-1).close.code, 4499);
   await stage.page('resume');
-  assert.match(stage.socket().protocols[1], /^hf1\.r\.T1\.7\.0\.1$/);
+  assert.match(stage.socket().protocols[0], /^hf1\.r\.T1\.7\.0\.1$/);
 });
 
 onPage('after an offline the connection is replaced at once, without it nothing happens', async (stage) => {
@@ -133,7 +133,7 @@ onPage('after an offline the connection is replaced at once, without it nothing 
   assert.equal(attempts(stage), 1);
   await stage.page('online');
   assert.equal(attempts(stage), 2);
-  assert.match(stage.socket().protocols[1], /^hf1\.r\./);
+  assert.match(stage.socket().protocols[0], /^hf1\.r\./);
 });
 
 onPage('online does not wait for the backoff', async (stage) => {

@@ -393,7 +393,9 @@ void hf_client_adopt(struct holdfast_client *c, struct hf_stream *stream,
     const struct hf_place *place = hf_client_place(c);
     c->session.expected = place != NULL && place->hello;
     pthread_mutex_lock(&c->lock);
-    hf_client_connected(&c->session, hf1, hf1 ? hf_slice(NULL, 0) : chosen, now);
+    /* A server that takes whatever comes first took the offer: the application has none. */
+    const bool own = !c->offered_hf1 || !(hf1 || hf_slice_starts(chosen, HF_LITERAL("hf1.")));
+    hf_client_connected(&c->session, hf1, own ? chosen : hf_slice(NULL, 0), now);
     pthread_mutex_unlock(&c->lock);
     hf_stream_resume(stream);
     hf_client_tell_all(c);

@@ -143,17 +143,17 @@ void hf_client_lose(struct hf_client *c, struct hf_slice reason, uint64_t old_re
 void hf_client_offer(struct hf_client *c, const uint8_t fresh[HF_CLIENT_SECRET],
                      struct hf_buffer *out)
 {
-    (void)hf_buffer_add_text(out, "hf1, ");
     if (c->known) {
         c->attempt++;
         hf_offer_write_resume(out, hf_buffer_slice(&c->token), c->epoch, c->received, c->attempt);
-        return;
+    } else {
+        if (!c->has_secret) {
+            memcpy(c->secret, fresh, HF_CLIENT_SECRET);
+            c->has_secret = true;
+        }
+        hf_offer_write_open(out, hf_slice(c->secret, HF_CLIENT_SECRET));
     }
-    if (!c->has_secret) {
-        memcpy(c->secret, fresh, HF_CLIENT_SECRET);
-        c->has_secret = true;
-    }
-    hf_offer_write_open(out, hf_slice(c->secret, HF_CLIENT_SECRET));
+    (void)hf_buffer_add_text(out, ", hf1");
 }
 
 bool hf_client_replace(struct hf_buffer *b, struct hf_slice text)

@@ -152,7 +152,7 @@ void hf_client_init(struct hf_client *c, const struct hf_allocator *alloc,
                     const struct hf_client_rules *rules);
 void hf_client_fini(struct hf_client *c);
 
-/* Writes the subprotocols of the next attempt: "hf1, hf1.o.…" or "hf1, hf1.r.…", and counts the
+/* Writes the subprotocols of the next attempt: "hf1.o.…, hf1" or "hf1.r.…, hf1", and counts the
  * attempt. fresh: 16 random bytes, used when the session is a new one. Check out->failed. */
 void hf_client_offer(struct hf_client *c, const uint8_t fresh[HF_CLIENT_SECRET],
                      struct hf_buffer *out);

@@ -230,7 +230,7 @@ def test_a_server_that_refuses_the_offers_gets_none_for_a_while(backend, connect
     b = backend()
     c = connect("-s", "chat", ws(b))
     first = b.next()
-    assert first.head.get("sec-websocket-protocol").startswith("hf1, hf1.o.")
+    assert first.head.get("sec-websocket-protocol").startswith("hf1.o.")
     first.answer(400, b"what is hf1?")
     for _ in range(2):
         served = b.next()
@@ -247,13 +247,24 @@ def test_a_refusal_for_lack_of_credentials_is_no_reason_to_leave_the_offers_out(
     c = connect("--retry", ws(b))
     assert c.next("reconnecting")["http"] == 401
     c.next("reconnecting")
-    assert all(s.head.get("sec-websocket-protocol").startswith("hf1, ") for s in b.connections)
+    assert all(s.head.get("sec-websocket-protocol").endswith(", hf1") for s in b.connections)
+
+
+def test_a_server_that_takes_the_first_offer_whatever_it_is_is_no_gateway_at_once(backend, connect):
+    b = backend()
+    c = connect("-s", "chat", ws(b))
+    first = b.next()
+    served = first.upgrade([("Sec-WebSocket-Protocol", first.head.get("sec-websocket-protocol").split(",")[0])])
+    opened = c.next("open")
+    assert opened["gateway"] is False and opened["protocol"] == ""
+    served.send_text("without a word of hello")
+    assert c.next("message")["data"] == "without a word of hello"
 
 
 def test_a_server_that_agrees_to_hf1_and_says_nothing_twice_is_no_gateway(backend, connect):
     b = backend()
     c = connect("--retry", ws(b))
-    agreed = [("Sec-WebSocket-Protocol", "hf1")]  # it takes the first offer, whatever it is
+    agreed = [("Sec-WebSocket-Protocol", "hf1")]
     first = b.next().upgrade(agreed)
     assert c.next("reconnecting")["cause"] == "hello_timeout"
     assert first.read_frame().code == 4499
