@@ -109,6 +109,14 @@ static const struct demo_page *page_of(struct hf_slice path)
     return NULL;
 }
 
+/* A browser asks for a page of somebody else's. */
+static bool is_foreign(const struct hf_head *head)
+{
+    const struct hf_slice *site = hf_head_find(head, "Sec-Fetch-Site");
+    return site != NULL && hf_slice_eq(*site, HF_LITERAL("cross-site")) &&
+           !hf_slice_eq(head->method, HF_LITERAL("GET"));
+}
+
 static void take_request(struct visit *v, const struct hf_head *head)
 {
     struct web *w = v->web;
@@ -117,7 +125,10 @@ static void take_request(struct visit *v, const struct hf_head *head)
     hf_target_split(head->target, &path, &query);
     const struct demo_page *page = page_of(path);
     bool get = hf_slice_eq(head->method, HF_LITERAL("GET"));
-    if (hf_slice_eq(path, HF_LITERAL("/cut")) && hf_slice_eq(head->method, HF_LITERAL("POST"))) {
+    if (is_foreign(head)) {
+        answer_text(v, 403, "the demo answers its own pages alone\n");
+    } else if (hf_slice_eq(path, HF_LITERAL("/cut")) &&
+               hf_slice_eq(head->method, HF_LITERAL("POST"))) {
         char text[64];
         unsigned cuts = demo_box_cut_all(&w->plain_box) + demo_box_cut_all(&w->held_box);
         (void)snprintf(text, sizeof(text), "cut %u connections\n", cuts);

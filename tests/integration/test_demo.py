@@ -244,8 +244,8 @@ class Web:
                                       stderr=subprocess.PIPE, env=environment())
         self.url = self.popen.stdout.readline().decode().split()[0].rstrip("/")
 
-    def ask(self, path, method="GET"):
-        request = urllib.request.Request(self.url + path, method=method)
+    def ask(self, path, method="GET", **headers):
+        request = urllib.request.Request(self.url + path, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.status, answer.headers["Content-Type"], answer.read().decode()
@@ -274,6 +274,8 @@ def test_web_serves_the_pages_whole(web):
         assert title in text and text.rstrip().endswith("</html>")
     assert web.ask("/etc/passwd")[0] == 404
     assert web.ask("/", "POST")[0] == 405
+    assert web.ask("/cut", "POST", **{"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert web.ask("/cut", "POST", **{"Sec-Fetch-Site": "same-origin"})[0] == 200
     assert web.stop() == 0
 
 
