@@ -76,13 +76,17 @@ static void refuse(struct hf_keep *k, enum hf_cause cause, const char *why)
     hf_keep_end(k, &f);
 }
 
-static void renew(struct hf_keep *k, struct hf_slice value, hf_wall expires)
+/* answer: header lines of the call-out. */
+static void renew(struct hf_keep *k, struct hf_slice value, struct hf_slice answer, hf_wall expires)
 {
     struct hf_control ok;
     log_auth(k, "ok", "renewed in-band");
     k->identity->expires = expires;
-    if (k->backend.route->config->auth.kind == HF_AUTH_JWT) {
-        hf_keep_hold_token(k, value);
+    if (k->backend.route->config->auth.kind != HF_AUTH_NONE) {
+        hf_keep_hold_token(k, value, answer);
+        if (k->session.state == HF_SESSION_ENDED) {
+            return; /* for want of memory */
+        }
     }
     if (k->client == NULL || k->session.state == HF_SESSION_OPENING || k->close_sent) {
         return;
@@ -111,7 +115,7 @@ static void check_jwt(struct hf_keep *k, struct hf_slice value)
     } else if (!same_subject(k, hf_slice_of(claims.subject))) {
         refuse(k, HF_CAUSE_AUTH_REFUSED, "the token is another principal's");
     } else {
-        renew(k, value, config->expiry ? claims.expires : INT64_MAX);
+        renew(k, value, hf_slice(NULL, 0), config->expiry ? claims.expires : INT64_MAX);
     }
 }
 
@@ -122,7 +126,7 @@ static void called_out(void *owner, const struct hf_callout_answer *answer)
     switch (answer->kind) {
     case HF_CALLOUT_ALLOW:
         if (same_subject(k, answer->subject)) {
-            renew(k, hf_buffer_slice(&k->auth->value), INT64_MAX);
+            renew(k, hf_buffer_slice(&k->auth->value), answer->headers, INT64_MAX);
         } else {
             refuse(k, HF_CAUSE_AUTH_REFUSED, "the application names another principal");
         }
@@ -226,7 +230,7 @@ void hf_keep_auth(struct hf_keep *k, struct hf_slice value)
         break;
     case HF_AUTH_NONE:
     default:
-        renew(k, value, INT64_MAX);
+        renew(k, value, hf_slice(NULL, 0), INT64_MAX);
         break;
     }
 }

@@ -257,11 +257,11 @@ void hf_keep_hold_renew(struct hf_keep *k, const struct hf_petition *petition)
     }
 }
 
-void hf_keep_hold_token(struct hf_keep *k, struct hf_slice token)
+void hf_keep_hold_token(struct hf_keep *k, struct hf_slice token, struct hf_slice answer)
 {
     struct hf_keep_hold *h = k->hold;
     if (h != NULL &&
-        hf_petition_set_token(h->newer != NULL ? h->newer : h->petition, token) != HF_OK) {
+        hf_petition_set_token(h->newer != NULL ? h->newer : h->petition, token, answer) != HF_OK) {
         hf_keep_give_up(k, HF_CAUSE_OUT_OF_RESOURCES);
     }
 }

@@ -37,7 +37,7 @@ void hf_keep_hold_tell(struct hf_keep *k);
 void hf_keep_hold_attached(struct hf_keep *k);
 /* Newer credentials, for the next dial: of a resume, or in-band. */
 void hf_keep_hold_renew(struct hf_keep *k, const struct hf_petition *petition);
-void hf_keep_hold_token(struct hf_keep *k, struct hf_slice token);
+void hf_keep_hold_token(struct hf_keep *k, struct hf_slice token, struct hf_slice answer);
 /* When answers to the prologue are awaited no longer; HF_NEVER. */
 hf_time hf_keep_hold_deadline(const struct hf_keep *k);
 void hf_keep_hold_tick(struct hf_keep *k);

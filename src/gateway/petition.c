@@ -261,6 +261,10 @@ static bool passes(const struct hf_petition *p, const struct hf_route_config *co
         (config->jwt.from & HF_TOKEN_HEADER) != 0 && is_header(h->name, "Authorization", false)) {
         return false;
     }
+    if (config->auth.kind == HF_AUTH_CALLOUT && p->token.ptr != NULL &&
+        is_header(h->name, "Authorization", false)) {
+        return false; /* the newer one comes in its place */
+    }
     return !ends_here(p->head, h->name);
 }
 
@@ -293,7 +297,8 @@ static void add_cookies(struct hf_slice cookies, const char *name, struct hf_sli
 static void add_passing(const struct hf_petition *p, const struct hf_route_config *config,
                         const struct hf_header *h, struct hf_buffer *b)
 {
-    uint32_t from = p->token.ptr != NULL ? config->jwt.from : 0;
+    bool newer = p->token.ptr != NULL && config->auth.kind == HF_AUTH_JWT;
+    uint32_t from = newer ? config->jwt.from : 0;
     if ((from & HF_TOKEN_HEADER) != 0 && is_header(h->name, "Authorization", false) &&
         hf_slice_eq_nocase(hf_slice_first(h->value, 7), HF_LITERAL("Bearer "))) {
         hf_buffer_add_text(b, "Authorization: Bearer ");
@@ -332,7 +337,14 @@ void hf_petition_write(const struct hf_petition *p, const struct hf_identity *id
         }
     }
     add_forwarded(p, b);
-    hf_buffer_add(b, p->extra);
+    if (identity->route->config->auth.kind == HF_AUTH_CALLOUT && p->token.ptr != NULL) {
+        hf_buffer_add_text(b, "Authorization: Bearer ");
+        hf_buffer_add(b, p->token);
+        hf_buffer_add_text(b, "\r\n");
+        hf_buffer_add(b, p->answer);
+    } else {
+        hf_buffer_add(b, p->extra);
+    }
     hf_buffer_add_text(b, "\r\n");
 }
 
@@ -369,6 +381,7 @@ struct hf_petition *hf_petition_new(const struct hf_petition *from)
     *p = *from;
     p->bytes = size;
     p->token = hf_slice(NULL, 0);
+    p->answer = hf_slice(NULL, 0);
     memcpy(own, head, head_size);
     p->head = own;
     p->path = keep(&to, from->path);
@@ -382,7 +395,7 @@ struct hf_petition *hf_petition_new(const struct hf_petition *from)
         own->headers[i].name = keep(&to, head->headers[i].name);
         own->headers[i].value = keep(&to, head->headers[i].value);
     }
-    if (from->token.ptr != NULL && hf_petition_set_token(p, from->token) != HF_OK) {
+    if (from->token.ptr != NULL && hf_petition_set_token(p, from->token, from->answer) != HF_OK) {
         free(p);
         return NULL;
     }
@@ -400,18 +413,23 @@ void hf_petition_free(struct hf_petition *p)
 
 size_t hf_petition_bytes(const struct hf_petition *p)
 {
-    return p->bytes + p->token.len;
+    return p->bytes + p->token.len + p->answer.len;
 }
 
-enum hf_status hf_petition_set_token(struct hf_petition *p, struct hf_slice token)
+enum hf_status hf_petition_set_token(struct hf_petition *p, struct hf_slice token,
+                                     struct hf_slice answer)
 {
     HF_ASSERT(p->bytes > 0 && token.len > 0);
-    uint8_t *copy = malloc(token.len);
+    uint8_t *copy = malloc(token.len + answer.len); /* one block, which the token begins */
     if (copy == NULL) {
         return HF_NO_MEMORY;
     }
     memcpy(copy, token.ptr, token.len);
+    if (answer.len > 0) {
+        memcpy(copy + token.len, answer.ptr, answer.len);
+    }
     free((void *)p->token.ptr);
     p->token = hf_slice(copy, token.len);
+    p->answer = hf_slice(copy + token.len, answer.len);
     return HF_OK;
 }

@@ -14,6 +14,7 @@ struct hf_petition {
     struct hf_slice offers;    /* of extensions; empty: none */
     struct hf_slice extra;     /* header lines from the call-out */
     struct hf_slice token;     /* newer than the one in the head; ptr NULL: none */
+    struct hf_slice answer;    /* header lines of the call-out about it, in place of extra */
     size_t bytes;              /* of a copy's block; 0: it borrows */
     uint8_t peer[16];          /* the client as believed */
     uint8_t front[16];         /* the trusted proxy that named it, when behind_proxy */
@@ -30,8 +31,10 @@ void hf_petition_free(struct hf_petition *p);
 size_t hf_petition_bytes(const struct hf_petition *p);
 /* Only for a copy. From now on the request carries this token wherever the client's one stands that
  * the route's jwt.from names: query, Authorization, cookie. (A token in a subprotocol never goes
- * on.) The token is copied. */
-HF_MUST_USE enum hf_status hf_petition_set_token(struct hf_petition *p, struct hf_slice token);
+ * on.) On a route with a call-out it goes as Authorization Bearer, and `answer`, the header lines
+ * that the call-out gave for it, goes in place of those before. Both are copied. */
+HF_MUST_USE enum hf_status hf_petition_set_token(struct hf_petition *p, struct hf_slice token,
+                                                 struct hf_slice answer);
 /* Writes the whole request for the backend that the identity has. key: the Sec-WebSocket-Key.
  * `out->failed` says whether it fitted. */
 void hf_petition_write(const struct hf_petition *p, const struct hf_identity *identity,

@@ -977,6 +977,25 @@ def test_the_application_is_asked_again_about_fresh_credentials(gateway, backend
     assert s.c.expect("end").reason == "auth"
 
 
+def test_another_backend_gets_what_the_application_said_of_the_newest_credentials(gateway, backend):
+    def script(served):
+        who = served.head.get("authorization") or "nobody"
+        served.answer(204, b"", [("X-Auth-Subject", "carol"), ("X-Auth-Plan", who[-5:])])
+        served.read_end()
+    ask, b = backend(script), backend()
+    g = gateway(b.url, config={**HOLD, "auth": "callout", "callout": {"url": ask.url + "/auth", "copy": ["X-Auth-Plan"]}})
+    s = Session(g.address, headers=[("Authorization", "Bearer first")])
+    c = s.knock()
+    served = b.next().upgrade()
+    assert (served.head.all("authorization"), served.head.all("x-auth-plan")) == (["Bearer first"], ["first"])
+    s.greeted(c)
+    s.c.say("auth", value="fresh")
+    s.c.expect("auth-ok")
+    served.reset()
+    again = b.next()
+    assert (again.head.all("authorization"), again.head.all("x-auth-plan")) == (["Bearer fresh"], ["fresh"])
+
+
 def test_a_resume_takes_the_place_of_a_connection_in_the_limits(relay):
     g, b = relay({"limits": {"address_connections": 1}})
     s = Session(g.address)

@@ -128,9 +128,9 @@ static void its_bytes_are_those_of_its_block_and_its_token(void **state)
     struct hf_petition *copy = hf_petition_new(&s.petition);
     size_t bytes = hf_petition_bytes(copy);
     assert_true(bytes > sizeof(*copy) + strlen("/ws?a=%41chat.example") && bytes < 1024);
-    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("12345")), HF_OK);
+    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("12345"), hf_slice(NULL, 0)), HF_OK);
     assert_int_equal(hf_petition_bytes(copy), bytes + 5);
-    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("123")), HF_OK);
+    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("123"), hf_slice(NULL, 0)), HF_OK);
     assert_int_equal(hf_petition_bytes(copy), bytes + 3);
     struct hf_petition *again = hf_petition_new(copy);
     assert_int_equal(hf_petition_bytes(again), hf_petition_bytes(copy));
@@ -145,8 +145,8 @@ static void its_bytes_are_those_of_its_block_and_its_token(void **state)
 static char *renewed(struct stage *s, const char *token)
 {
     struct hf_petition *copy = hf_petition_new(&s->petition);
-    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("first")), HF_OK);
-    assert_int_equal(hf_petition_set_token(copy, hf_slice_of(token)), HF_OK);
+    assert_int_equal(hf_petition_set_token(copy, HF_LITERAL("first"), hf_slice(NULL, 0)), HF_OK);
+    assert_int_equal(hf_petition_set_token(copy, hf_slice_of(token), hf_slice(NULL, 0)), HF_OK);
     char *text = written(s, copy);
     hf_petition_free(copy);
     assert_lacks(text, "OLD");
