@@ -701,7 +701,7 @@ export function createEngine(config: Config) {
         // Opened only without the offers of hf1: for a while it is not asked with them again.
         if (config.sessions && !conn.hf) endpoints[conn.endpoint].plainUntil = t + DOWNGRADE_MS;
         // A server that takes whatever comes first took the offer.
-        goPlain(conn, /^hf1\./.test(protocol) && conn.hf ? '' : protocol);
+        goPlain(conn, /^hf1\./.test(protocol) ? '' : protocol);
       }
     },
 

@@ -4,7 +4,7 @@
 import type { HoldfastError } from './errors.js';
 import type { CloseCause, Transport, Undelivered } from './types.js';
 
-const clock = () => (typeof performance === 'object' && performance.now ? performance.now() : Date.now());
+const clock = () => Math.floor(typeof performance === 'object' && performance.now ? performance.now() : Date.now());
 /** ms of a clock that does not go back, where the engine has one. */
 export const now = () => clock();
 
