@@ -38,12 +38,11 @@ static void print_keep(const struct hf_keep *k, struct hf_buffer *out)
     }
     hf_buffer_addf(out,
                    ",\"received\":%llu,\"taken\":%llu,\"sent\":%llu,\"acknowledged\":%llu,"
-                   "\"journal_bytes\":%llu,\"queue_bytes\":%llu,\"attempts\":%llu",
+                   "\"journal_bytes\":%llu,\"queue_bytes\":%llu",
                    (unsigned long long)s->counted, (unsigned long long)s->taken,
                    (unsigned long long)s->journal.end, (unsigned long long)s->journal.base,
                    (unsigned long long)s->journal.bytes,
-                   (unsigned long long)(hf_session_bytes(s) - s->journal.bytes),
-                   (unsigned long long)s->attempt);
+                   (unsigned long long)(hf_session_bytes(s) - s->journal.bytes));
     print_backend(k, out);
     hf_buffer_add_byte(out, '}');
 }

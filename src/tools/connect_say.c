@@ -288,7 +288,7 @@ static void say_reconnecting(struct connect *c, const struct holdfast_event *e)
 {
     const struct holdfast_record *r = e->record;
     FILE *out = begin(c, YELLOW);
-    if (r->code == 0) {
+    if (r->code == 0 || !c->was_open) { /* also a gateway's refusal behind its 101 */
         fputs(c->was_open ? "Not back: " : "Could not connect: ", out);
         print_record(out, r);
     } else {
