@@ -126,7 +126,8 @@ struct served {
     bool dark;  /* its path is */
     bool ended; /* by the other side */
     bool close_when_flushed;
-    hf_time paused;
+    hf_time paused; /* since when it does not read; 0: it reads */
+    bool was_paused;
     uint32_t pings;    /* that nobody answered yet */
     int64_t token_exp; /* of the credentials that it was asked with; 0: none, or for ever */
 };

@@ -255,7 +255,7 @@ static bool backend_failed(const struct life *life)
         return true; /* nobody was told of it */
     }
     for (const struct served *b = life->served; b != NULL; b = b->next) {
-        if (b->cut || b->dark || b->close_sent != 0 || b->paused != 0 || b->ended) {
+        if (b->cut || b->dark || b->close_sent != 0 || b->was_paused || b->ended) {
             return true;
         }
     }
@@ -265,7 +265,11 @@ static bool backend_failed(const struct life *life)
 static uint64_t bytes_of(const struct life *life)
 {
     uint64_t bytes = 0;
-    for (const struct served *b = life->served; b != NULL; b = b->next) {
+    const struct served *b = life->served;
+    while (b != NULL && b->before != NULL) {
+        b = b->before;
+    }
+    for (; b != NULL; b = b->next) {
         for (uint32_t i = 0; i < b->sent.count; i++) {
             bytes += b->sent.at[i].size + 16;
         }

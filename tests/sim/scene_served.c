@@ -242,13 +242,28 @@ static void answer(struct served *b)
     flush(b);
 }
 
+/* The session that the attempt opened or resumed: it is known when the backend was asked for it
+ * before. */
+static uint64_t session_of_attempt(const struct served *b)
+{
+    struct scene *s = b->scene;
+    for (struct hf_list *n = s->served.next; n != &s->served; n = n->next) {
+        const struct served *other = HF_CONTAINER(n, struct served, node);
+        if (other != b && other->app == b->app && other->attempt == b->attempt &&
+            other->boot == s->boot && other->session != 0) {
+            return other->session;
+        }
+    }
+    return gate_asks(s, b->app, b->attempt);
+}
+
 /* The connection that this one replaces: of the same session, and lost. */
 static void join_chain(struct served *b)
 {
     struct scene *s = b->scene;
     b->boot = s->boot;
     b->boot_id = gate_boot_id(s);
-    b->session = gate_asks(s, b->app, b->attempt);
+    b->session = session_of_attempt(b);
     for (struct hf_list *n = s->served.next; n != &s->served; n = n->next) {
         struct served *other = HF_CONTAINER(n, struct served, node);
         if (other == b || b->session == 0 || other->session != b->session ||
@@ -458,6 +473,7 @@ void served_pause(struct served *b, hf_time duration)
     if (b->stream != NULL && b->paused == 0) {
         scene_say(b->scene, "backend %u stops reading", b->id);
         b->paused = now_of(b);
+        b->was_paused = true;
         hf_stream_pause(b->stream);
         if (duration != HF_NEVER) {
             hf_timer_set(b->scene->outside, &b->resume, now_of(b) + duration);
