@@ -25,3 +25,15 @@ void *hf_alloc_zero(const struct hf_allocator *a, size_t size)
     }
     return ptr;
 }
+
+char *hf_alloc_text(const struct hf_allocator *a, struct hf_slice s)
+{
+    char *text = hf_alloc(a, s.len + 1);
+    if (text != NULL) {
+        if (s.len > 0) {
+            memcpy(text, s.ptr, s.len);
+        }
+        text[s.len] = '\0';
+    }
+    return text;
+}

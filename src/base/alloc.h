@@ -4,6 +4,8 @@
 #ifndef HF_BASE_ALLOC_H
 #define HF_BASE_ALLOC_H
 
+#include "base/slice.h"
+
 #include <stddef.h>
 
 struct hf_allocator {
@@ -28,5 +30,7 @@ static inline void hf_release(const struct hf_allocator *a, void *ptr)
 }
 /* Zeroed memory, or NULL. */
 void *hf_alloc_zero(const struct hf_allocator *a, size_t size);
+/* A copy that ends with NUL, or NULL. (strndup may look at the byte behind the slice.) */
+char *hf_alloc_text(const struct hf_allocator *a, struct hf_slice s);
 
 #endif

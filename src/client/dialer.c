@@ -501,8 +501,8 @@ struct hf_dialer *hf_dialer_start(struct hf_loop *loop, const struct hf_dialer_h
     hf_buffer_init(&d->hello, &hf_heap, HEAD_MAX);
     hf_buffer_init(&d->request, &hf_heap, 4 * HEAD_MAX);
     hf_buffer_init(&d->protocols, &hf_heap, HEAD_MAX);
-    d->connect_host = strndup((const char *)to.ptr, to.len);
-    d->host = strndup((const char *)how->url.host.ptr, how->url.host.len);
+    d->connect_host = hf_alloc_text(&hf_heap, to);
+    d->host = hf_alloc_text(&hf_heap, how->url.host);
     HF_ASSERT(how->key.len == sizeof(d->key));
     memcpy(d->key, how->key.ptr, sizeof(d->key));
     hf_buffer_add(&d->request, how->request);

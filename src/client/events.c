@@ -261,8 +261,7 @@ static void take_goaway(struct holdfast_client *c, const struct hf_client_event 
     const uint64_t most = 24 * 60 * 60 * 1000;
     const hf_time in = HF_MS((hf_time)(event->in_ms < most ? event->in_ms : most));
     free(c->next_url);
-    c->next_url =
-        may_go(c, event->url) ? strndup((const char *)event->url.ptr, event->url.len) : NULL;
+    c->next_url = may_go(c, event->url) ? hf_alloc_text(&hf_heap, event->url) : NULL;
     c->leave_by = now + in / 10 * 9;
     c->leave_at = now + (hf_time)hf_random_below(&c->loop->random, (uint64_t)in / 10 * 8 + 1);
 }

@@ -2,6 +2,8 @@
 /* Places: see place.h. */
 #include "client/place.h"
 
+#include "base/alloc.h"
+
 #include <stdlib.h>
 
 #define FAILURES_MAX 3 /* more do not make a place worse */
@@ -30,7 +32,7 @@ void hf_places_fini(struct hf_places *places)
 static struct hf_place *place_make(struct hf_places *places, struct hf_slice origin)
 {
     struct hf_place *place = calloc(1, sizeof(*place));
-    char *text = strndup((const char *)origin.ptr, origin.len);
+    char *text = hf_alloc_text(&hf_heap, origin);
     if (place == NULL || text == NULL) {
         free(place);
         free(text);

@@ -40,7 +40,7 @@ struct hf_callout_target {
 
 static char *copy_text(struct hf_slice text)
 {
-    return strndup((const char *)text.ptr, text.len);
+    return hf_alloc_text(&hf_heap, text);
 }
 
 static void target_unref(struct hf_callout_target *t)

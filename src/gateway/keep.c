@@ -426,7 +426,7 @@ static void dialed(void *owner, const struct hf_dial_result *result)
         return;
     }
     if (result->protocol.len > 0) {
-        k->protocol = strndup((const char *)result->protocol.ptr, result->protocol.len);
+        k->protocol = hf_alloc_text(&hf_heap, result->protocol);
         if (k->protocol == NULL) { /* the client would be told another one than the backend's */
             hf_stream_abort(result->stream);
             hf_keep_give_up(k, HF_CAUSE_OUT_OF_RESOURCES);

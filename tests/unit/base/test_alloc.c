@@ -21,6 +21,20 @@ static void zeroed_memory_is_zero_and_a_failure_is_null(void **state)
     assert_null(hf_alloc_zero(&ta.alloc, 100));
 }
 
+static void a_text_of_a_slice_ends_with_it(void **state)
+{
+    struct test_alloc ta;
+    test_alloc_init(&ta);
+    char *text = hf_alloc_text(&ta.alloc, hf_slice("four", 3));
+    assert_string_equal(text, "fou");
+    hf_release(&ta.alloc, text);
+    text = hf_alloc_text(&ta.alloc, hf_slice(NULL, 0));
+    assert_string_equal(text, "");
+    hf_release(&ta.alloc, text);
+    test_alloc_fail_at(&ta, 1);
+    assert_null(hf_alloc_text(&ta.alloc, HF_LITERAL("x")));
+}
+
 static void the_heap_grows_a_block_and_keeps_its_bytes(void **state)
 {
     char *p = hf_alloc(&hf_heap, 4);
@@ -86,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zeroed_memory_is_zero_and_a_failure_is_null),
+        cmocka_unit_test(a_text_of_a_slice_ends_with_it),
         cmocka_unit_test(the_heap_grows_a_block_and_keeps_its_bytes),
         cmocka_unit_test(the_counting_allocator_counts_live_bytes_blocks_and_the_peak),
         cmocka_unit_test(only_the_nth_allocation_fails_and_the_old_block_stays_valid),

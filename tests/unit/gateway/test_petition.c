@@ -75,7 +75,8 @@ static char *written(const struct stage *s, const struct hf_petition *p)
     hf_buffer_init(&out, &hf_heap, 65536);
     hf_petition_write(p, s->identity, HF_LITERAL(KEY), &out);
     assert_false(out.failed);
-    char *text = strndup((const char *)out.data, out.len);
+    char *text = hf_alloc_text(&hf_heap, hf_buffer_slice(&out));
+    assert_non_null(text);
     hf_buffer_reset(&out);
     return text;
 }
