@@ -143,7 +143,8 @@ enum hf_resume_verdict hf_session_check(const struct hf_session *s, const struct
     if (received > s->journal.end || (received < s->journal.base && !gaps)) {
         return HF_RESUME_UNKNOWN; /* numbers that this session never gave */
     }
-    if (lost_it(s, received) && s->suspect == received + 1 && s->strikes + 1 >= HF_POISON_STRIKES) {
+    if (s->heard && lost_it(s, received) && s->suspect == received + 1 &&
+        s->strikes + 1 >= HF_POISON_STRIKES) {
         return HF_RESUME_POISON;
     }
     return HF_RESUME_OK;
@@ -151,6 +152,9 @@ enum hf_resume_verdict hf_session_check(const struct hf_session *s, const struct
 
 static void judge_loss(struct hf_session *s, uint64_t received)
 {
+    if (!s->heard) {
+        return; /* the path was bad, not the message: nobody there answered the hello */
+    }
     if (!lost_it(s, received)) {
         s->suspect = 0;
         s->strikes = 0;

@@ -60,8 +60,9 @@ static inline uint32_t hf_session_ack_cost(const struct hf_session_rules *rules)
 #define HF_ACK_DELAY HF_SECONDS(1)
 /* What a parked session takes beyond park_bytes, only to find the backend's pings and its Close. */
 #define HF_PARK_RESERVE 32768
-/* Attachments lost in a row while the same message was being sent. Networks lose a few by chance:
- * each of those that a poor path cuts within its first packets counts. */
+/* Attachments, whose hello was answered, lost in a row while the same message was being sent.
+ * Networks lose a few by chance: each of those that a poor path cuts within its first packets
+ * counts. */
 #define HF_POISON_STRIKES 10
 
 #define HF_TOKEN_HASH 16 /* of SHA-256 of a secret */

@@ -406,7 +406,8 @@ static void do_other(struct script *x, struct app *a)
         a->path = draw_path(x, true);
         break;
     case 6:
-        a->cursed = one_in(x, 4) ? 12 : 2;
+        a->cursed = one_in(x, 4) ? 40 : 2;
+        a->curse_after = HF_MS(draw(x, 100));
         served_send(app_served(a), HF_OP_BINARY, 40000, 1);
         app_cut(a);
         break;

@@ -89,7 +89,9 @@ struct app {
     bool ghosts;    /* what it offers is offered again by somebody else */
     struct raw *ghost;
     char token[64], token_before[64]; /* of the newest hello, and of the one before it; "": none */
-    unsigned cursed;                  /* so many resumes are cut at once */
+    unsigned cursed;                  /* so many resumes are cut soon */
+    hf_time curse_after;              /* ... so long after they succeeded */
+    struct hf_timer curse;
     uint32_t resumed, lost;
     char end_cause[64]; /* of CLOSE */
     int end_code;

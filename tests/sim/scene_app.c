@@ -175,7 +175,7 @@ static void take_resumed(struct app *a)
     }
     if (a->cursed > 0) {
         a->cursed--;
-        app_cut(a);
+        hf_timer_set(s->outside, &a->curse, s->outside->now + a->curse_after);
     }
     if (a->ghost != NULL && a->ghost->connected) {
         struct hf_buffer offer;
@@ -591,6 +591,14 @@ static struct holdfast_options *options_of(struct app *a, const struct app_optio
     return o;
 }
 
+static void fire_curse(struct hf_timer *timer, hf_time now)
+{
+    struct app *a = HF_CONTAINER(timer, struct app, curse);
+    if (a->connected) {
+        app_cut(a);
+    }
+}
+
 struct app *app_new(struct scene *s, const struct app_options *options)
 {
     struct app *a = calloc(1, sizeof(*a));
@@ -609,6 +617,7 @@ struct app *app_new(struct scene *s, const struct app_options *options)
     hf_list_init(&a->lives);
     hf_list_init(&a->node);
     hf_list_append(&s->apps, &a->node);
+    hf_timer_init(&a->curse, fire_curse);
     life_begin(a);
     a->loop = sim_loop_new(s->sim);
     sim_loop_source(a->loop, &a->host);
@@ -633,6 +642,7 @@ void app_leave(struct app *a)
 
 void app_free(struct app *a)
 {
+    hf_timer_stop(a->scene->outside, &a->curse);
     holdfast_client_free(a->client);
     (void)sim_loop_turn(a->loop, 0); /* tasks that were posted hold memory */
     holdfast_loop_free(a->library);

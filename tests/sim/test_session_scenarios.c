@@ -599,6 +599,7 @@ a_message_in_whose_midst_every_connection_is_lost_ends_the_session_as_poison(voi
     app_cut(a);
     UNTIL(s, a->resumed == 1, HF_SECONDS(2));
     a->cursed = 20;
+    a->curse_after = HF_MS(250); /* the hello was answered, and the message is under way */
     served_send(app_served(a), HF_OP_BINARY, 200000, 1);
     run(s, HF_MS(50));
     app_cut(a);

@@ -390,20 +390,37 @@ static void a_window_counts_from_the_loss_and_ends_at_its_end(void **state)
     assert_int_equal(hf_session_verdict(&s, &rules, now), HF_RESUME_EXPIRED);
 }
 
+/* The client answers the hello, the next message goes out, and the connection is lost. */
+static void hear_and_lose(void)
+{
+    hf_session_heard(&s);
+    (void)send_all();
+    lose();
+}
+
 static void too_many_losses_at_the_same_message_are_poison(void **state)
 {
     struct hf_token a = opened();
     add(10);
     add(10);
     for (uint64_t attempt = 1; attempt < HF_POISON_STRIKES; attempt++) {
-        (void)send_all();
-        lose();
+        hear_and_lose();
         attach(&a, 1, attempt);
     }
-    (void)send_all();
-    lose();
+    hear_and_lose();
     assert_int_equal(check(&a, 1, HF_POISON_STRIKES), HF_RESUME_POISON);
     assert_int_equal(check(&a, 2, HF_POISON_STRIKES), HF_RESUME_OK); /* it came through */
+}
+
+static void losses_before_the_hello_was_answered_are_no_poison(void **state)
+{
+    struct hf_token a = opened();
+    add(10);
+    for (uint64_t attempt = 1; attempt <= 3 * HF_POISON_STRIKES; attempt++) {
+        (void)send_all();
+        lose();
+        attach(&a, 0, attempt);
+    }
 }
 
 static void a_message_that_came_through_between_clears_the_suspicion(void **state)
@@ -411,8 +428,7 @@ static void a_message_that_came_through_between_clears_the_suspicion(void **stat
     struct hf_token a = opened();
     for (uint64_t i = 0; i < (uint64_t)HF_POISON_STRIKES * 4; i++) {
         add(10);
-        (void)send_all();
-        lose();
+        hear_and_lose();
         attach(&a, i / (HF_POISON_STRIKES - 1), i + 1); /* each is lost nearly too often */
     }
 }
@@ -423,7 +439,7 @@ static void losses_with_nothing_under_way_are_no_poison(void **state)
     add(10);
     (void)send_all();
     for (uint64_t attempt = 1; attempt <= 3 * HF_POISON_STRIKES; attempt++) {
-        lose();
+        hear_and_lose();
         attach(&a, 1, attempt);
     }
 }
@@ -551,6 +567,7 @@ int main(void)
         STORY(the_queue_keeps_its_order_and_its_places),
         STORY(a_window_counts_from_the_loss_and_ends_at_its_end),
         STORY(too_many_losses_at_the_same_message_are_poison),
+        STORY(losses_before_the_hello_was_answered_are_no_poison),
         STORY(a_message_that_came_through_between_clears_the_suspicion),
         STORY(losses_with_nothing_under_way_are_no_poison),
         STORY(a_state_that_travelled_is_the_same),
