@@ -30,7 +30,7 @@ PLANTS = {
          "        s->heard = true;\n        s->met = true;\n")]),
     # A session whose client is away waits for ever.
     "parked_for_ever": ("session/session.c", [
-        ("    s->mark = now + wait;\n", "    s->mark = HF_NEVER + (now + wait) * 0;\n")]),
+        ("    s->mark = now + wait;\n", "    s->mark = now + wait * 1000;\n")]),
     # hello tells what was written to the backend in place of what was counted: the rest comes twice.
     "received_is_written": ("session/session.c", [
         ("    hello->received = s->counted;\n", "    hello->received = s->written;\n")]),

@@ -19,8 +19,9 @@ def look_for(directory, name, seeds):
     found = re.search(r"^seed (\d+) failed: (.*)$", output, re.M)
     if found:
         return True, f"seed {found[1]}: {found[2]}"
-    if run.returncode < 0 or run.returncode > 2:
-        last = next((line for line in output.splitlines() if "ERROR" in line or "assert" in line), "the program died")
+    faults = ("ERROR", "assert", "runtime error")  # sanitizers exit with 1 as well
+    if run.returncode < 0 or run.returncode > 2 or any(fault in output for fault in faults):
+        last = next((line for line in output.splitlines() if any(fault in line for fault in faults)), "the program died")
         return True, last.strip()
     return False, f"not found by {seeds} seeds"
 
