@@ -10,7 +10,7 @@
 #include "session/journal.h"
 
 #define HEAD 5           /* bytes in front of a payload */
-#define BLOCK_MIN 256    /* bytes of memory, the block's head counted */
+#define BLOCK_MIN 112    /* bytes of memory, the block's head counted */
 #define BLOCK_MAX 4096   /* the same */
 #define RECORD_LARGE 800 /* bytes from which a record that finds no room has its own block */
 #define PARTS_MAX 4
