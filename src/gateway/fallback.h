@@ -99,6 +99,9 @@ HF_MUST_USE enum hf_status hf_seat_name(struct hf_seat *seat, struct hf_slice ke
 struct hf_seat *hf_seat_find(struct hf_worker *worker, struct hf_slice key);
 /* Of control messages before hello: true when it was an `end`, which is kept. */
 bool hf_seat_refused(struct hf_seat *seat, struct hf_slice text);
+/* The backend's Close as the control `close`, whole; text is initialised here, the caller resets
+ * it. */
+void hf_seat_close_text(uint16_t code, struct hf_slice reason, struct hf_buffer *text);
 /* The opening that waits is answered with the `end`, or with this reason when there was none. */
 void hf_seat_refuse(struct hf_seat *seat, const char *reason);
 /* The opening waits at the seat. */

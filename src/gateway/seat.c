@@ -39,6 +39,18 @@ void hf_seat_fini(struct hf_seat *seat)
     }
 }
 
+void hf_seat_close_text(uint16_t code, struct hf_slice reason, struct hf_buffer *text)
+{
+    struct hf_control close;
+    hf_control_init(&close, HF_VERB_CLOSE);
+    close.code = code;
+    if (reason.len > 0) {
+        close.reason = reason;
+    }
+    hf_buffer_init(text, &hf_heap, HF_CONTROL_MAX);
+    hf_control_write(&close, text);
+}
+
 bool hf_seat_refused(struct hf_seat *seat, struct hf_slice text)
 {
     if (seat->refusal != NULL || !hf_slice_starts(text, HF_LITERAL("end "))) {

@@ -205,15 +205,8 @@ static void poll_end(struct hf_attachment *a, uint16_t code, struct hf_slice rea
     p->code = code;
     p->backends = backends && a->keep != NULL;
     if (backends) {
-        struct hf_control close;
         struct hf_buffer text;
-        hf_control_init(&close, HF_VERB_CLOSE);
-        close.code = code;
-        if (reason.len > 0) {
-            close.reason = reason;
-        }
-        hf_buffer_init(&text, &hf_heap, HF_CONTROL_MAX);
-        hf_control_write(&close, &text);
+        hf_seat_close_text(code, reason, &text);
         hf_framed_write(&p->list, HF_FRAMED_CONTROL, hf_buffer_slice(&text));
         hf_buffer_reset(&text);
     }

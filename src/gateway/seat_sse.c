@@ -267,15 +267,8 @@ static void sse_control(struct hf_attachment *a, struct hf_slice text)
 
 static void add_close(struct sse *s, uint16_t code, struct hf_slice reason)
 {
-    struct hf_control close;
     struct hf_buffer text;
-    hf_control_init(&close, HF_VERB_CLOSE);
-    close.code = code;
-    if (reason.len > 0) {
-        close.reason = reason;
-    }
-    hf_buffer_init(&text, &hf_heap, HF_CONTROL_MAX);
-    hf_control_write(&close, &text);
+    hf_seat_close_text(code, reason, &text);
     hf_sse_event(&s->out, "close", hf_slice(NULL, 0),
                  hf_slice_from(hf_buffer_slice(&text), strlen("close ")));
     hf_buffer_reset(&text);
