@@ -8,12 +8,16 @@ FUZZ_SECONDS ?= 600
 SOAK_MINUTES ?= 60
 SEEDS ?= 1:100000
 DROPS_CLIENTS ?= 2000
+ROUNDS ?= 5
+JOBS ?= 8
+SEED ?= 1
+NOISE ?= 0.3
 DROPS_MINUTES ?= 3
 DROPS = tests/drops/drops-box tests/drops/drops-clients
 MESON_FLAGS ?= -Dbuildtype=release
 VERSION := $(shell sed -n "s/.*version: '\([0-9.]*\)', license.*/\1/p" meson.build)
 
-.PHONY: help build demo test bench fuzz swarm soak drops herd lint install clean deps
+.PHONY: help build demo test bench fuzz swarm soak drops herd matrix lint install clean deps
 .DEFAULT_GOAL := build
 
 help: ## say what there is
@@ -66,6 +70,10 @@ herd: ## cut 9,000 sessions at one instant, and say how they come back
 	@$(MAKE) --no-print-directory build
 	@ninja -C $(BUILD) $(DROPS) bench/bench-backend
 	@tests/drops/herd
+
+matrix: build ## ask `diagnose` blind about every known killer, ROUNDS (5) times each: the confusion matrix; ONLY, JOBS, SEED, NOISE
+	@tools/install-deps build test
+	@tests/matrix/run --rounds $(ROUNDS) --jobs $(JOBS) --seed $(SEED) --noise $(NOISE) --only "$(ONLY)" --json $(BUILD)/matrix.json
 
 lint: build ## clang-format, clang-tidy and tools/tidy
 	@tools/install-deps lint

@@ -71,22 +71,23 @@ def node(folder, port=None):
     return Server(folder, "node", ["node", node_ready() / "server.js", port], port)
 
 
-def nginx(folder, upstream_port, read_timeout="5s"):
-    """nginx as many set it up for WebSockets, in front of 127.0.0.1:upstream_port."""
+def nginx(folder, upstream_port, read_timeout="5s", main="", http="", location=""):
+    """nginx as many set it up for WebSockets, in front of 127.0.0.1:upstream_port. main, http, location: more lines there."""
     port = free_port()
     home = Path(folder) / f"nginx-{port}"
     home.mkdir()
     user = "user root;" if os.geteuid() == 0 else ""
     (home / "nginx.conf").write_text(f"""
-daemon off; {user} pid {home}/pid; error_log {home}/error.log; worker_processes 1;
+daemon off; {user} pid {home}/pid; error_log {home}/error.log; worker_processes 1; {main}
 events {{ worker_connections 1024; }}
 http {{
-    access_log off;
+    access_log off; {http}
     client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
     server {{
         listen 127.0.0.1:{port};
         location / {{
+            {location}
             proxy_pass http://127.0.0.1:{upstream_port};
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
@@ -127,13 +128,14 @@ http {{
     return Server(folder, "nginx", ["nginx", "-c", home / "nginx.conf", "-p", home, "-e", home / "error.log"], port)
 
 
-def haproxy(folder, upstream_port, tunnel="5s", send_proxy=""):
-    """send_proxy: "", "send-proxy" or "send-proxy-v2"."""
+def haproxy(folder, upstream_port, tunnel="5s", send_proxy="", settings="", words=("-db",)):
+    """send_proxy: "", "send-proxy" or "send-proxy-v2". settings: more lines of `global`; words: how it is started."""
     port = free_port()
     file = Path(folder) / f"haproxy-{port}.cfg"
     file.write_text(f"""
 global
     maxconn 1000
+    {settings}
 defaults
     mode http
     timeout connect 5s
@@ -146,4 +148,4 @@ frontend front
 backend back
     server one 127.0.0.1:{upstream_port} {send_proxy}
 """)
-    return Server(folder, "haproxy", ["haproxy", "-db", "-f", file], port)
+    return Server(folder, "haproxy", ["haproxy", *words, "-f", file], port)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks a killer without holdfast: a plain client of python3-websockets dies there as the truth says."""
+import asyncio
+import time
+
+import websockets
+
+
+def connect(url, **how):
+    return websockets.connect(url, ping_interval=None, max_size=None, compression=None, open_timeout=10, close_timeout=1, **how)
+
+
+async def ended(socket, within):
+    """(age of the end or None, close code); the age counts from the call."""
+    begun = time.monotonic()
+
+    async def read():
+        while True:
+            await socket.recv()
+    try:
+        await asyncio.wait_for(read(), within)
+    except asyncio.TimeoutError:
+        return None, None
+    except (websockets.ConnectionClosed, OSError):
+        pass
+    return time.monotonic() - begun, socket.close_code
+
+
+async def silent(url, within):
+    async with connect(url) as socket:
+        return await ended(socket, within)
+
+
+async def talking(url, every, within, text="m"):
+    """As silent, with how many messages were sent."""
+    sent = 0
+    async with connect(url) as socket:
+        async def say():
+            nonlocal sent
+            while socket.open:
+                await socket.send(text)
+                sent += 1
+                await asyncio.sleep(every)
+        speaker = asyncio.ensure_future(say())
+        age, code = await ended(socket, within)
+        speaker.cancel()
+        await asyncio.wait([speaker])
+    return age, code, sent
+
+
+async def pinging(url, every, within):
+    """(age of the last pong, age of the end or None when it did not end)."""
+    begun, last = time.monotonic(), 0.0
+    async with connect(url) as socket:
+        async def ping():
+            nonlocal last
+            while socket.open:
+                await (await socket.ping())
+                last = time.monotonic() - begun
+                await asyncio.sleep(every)
+        pinger = asyncio.ensure_future(ping())
+        age, _ = await ended(socket, within)
+        pinger.cancel()
+        await asyncio.wait([pinger])
+    return last, age
+
+
+def near(value, truth, slack=0.35):
+    """Within the range, and what a loaded machine may be late by."""
+    high = truth.low if truth.high is None else truth.high
+    return value is not None and truth.low - 0.15 <= value <= high + slack + 0.05 * high
+
+
+async def idle_timer(scene, truth):
+    age, code = await silent(scene.url, truth.value * 2 + 3)
+    if "network" in truth.also:  # it dies without a word, so a silent client does not see it: ask
+        return await network(scene, truth)
+    return near(age, truth), f"silent: ended at {age} with {code}"
+
+
+async def lifetime(scene, truth):
+    age, code, sent = await talking(scene.url, 0.3, truth.value * 2 + 3)
+    return near(age, truth), f"talking: ended at {age} with {code} after {sent}"
+
+
+async def pong_timeout(scene, truth):
+    age, code = await silent(scene.url, truth.value * 2 + 3)
+    return near(age, truth), f"silent: ended at {age} with {code}"
+
+
+async def message_limit(scene, truth):
+    every = 0.1 if truth.high is None else scene.facts["every"]
+    age, code, sent = await talking(scene.url, every, 20)
+    return age is not None and truth.low <= sent <= (truth.high or truth.low) + 1, f"{sent} sent, ended at {age} with {code}"
+
+
+async def size_limit(scene, truth):
+    said = []
+    for size, dies in ((int(truth.low), False), (int(truth.low) + 1, True)):
+        async with connect(scene.url) as socket:
+            await socket.send("x" * size)
+            age, code = await ended(socket, 1)
+        said.append((size, code))
+        if (age is not None) != dies:
+            return False, str(said)
+    return True, str(said)
+
+
+async def restart(scene, truth):
+    """Two that begin apart end together, and the next two so much later."""
+    instants = []
+
+    async def one(delay):
+        await asyncio.sleep(delay)
+        while len(instants) < 4:
+            try:
+                async with connect(scene.url) as socket:
+                    await ended(socket, truth.low * 3)
+                    instants.append(time.monotonic())
+            except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake):
+                await asyncio.sleep(0.1)
+    await asyncio.wait_for(asyncio.gather(one(0), one(1.3)), truth.low * 4 + 8)
+    first, second, third, fourth = sorted(instants)[:4]
+    together = second - first < 0.4 and fourth - third < 0.4
+    return together and abs(third - first - truth.low) < 0.5, f"ended at {[round(i - first, 2) for i in sorted(instants)]}"
+
+
+async def blocked_server(scene, truth):
+    if "stop_at" in scene.facts:
+        text = scene.options[scene.options.index("--send") + 1]
+        age, code, sent = await talking(scene.url, 0.03, truth.high * 2 + 10, text)
+        silent_for = age and age - scene.facts["stop_at"] * 0.03
+        return near(silent_for, scene.settled(), 1), f"ended at {age} with {code}, {sent} sent"
+    last, age = await pinging(scene.url, 0.25, truth.high * 2 + 15)
+    return near(age and age - last, truth, 0.7), f"last pong {last}, ended at {age}"
+
+
+async def network(scene, truth):
+    """Once it was open, an answer does not come, or comes late, or a new connection does not."""
+    worst = 0.0
+    async with connect(scene.url) as socket:
+        pong = None
+        for pause in (0.3,) * 24 + ((truth.high or 0) + 0.5 if truth.low else 0.3,):
+            begun = time.monotonic()
+            pong = await socket.ping()
+            try:
+                await asyncio.wait_for(pong, 4)
+            except asyncio.TimeoutError:
+                return True, "a ping was not answered"
+            worst = max(worst, time.monotonic() - begun)
+            await asyncio.sleep(pause)
+        if truth.low:
+            try:
+                await asyncio.wait_for(await socket.ping(), 4)
+            except asyncio.TimeoutError:
+                return True, "a ping after the silence was not answered"
+    return worst > 0.15, f"the slowest answer took {worst} s"
+
+
+async def handshake(scene, _truth):
+    try:
+        async with connect(scene.url):
+            return False, "it opened"
+    except (websockets.InvalidHandshake, OSError, asyncio.TimeoutError) as error:
+        return True, str(error)
+
+
+async def none(scene, _truth):
+    age, code = await silent(scene.url, 7)
+    return age is None, f"ended at {age} with {code}"
+
+
+def check(scene):
+    """(as it should be, what was seen) of a scene that was set up."""
+    truth = scene.settled()
+    look = {f.__name__: f for f in (idle_timer, lifetime, pong_timeout, message_limit, size_limit, restart, blocked_server, network,
+                                    handshake, none)}[truth.name]
+    return asyncio.run(look(scene, truth))
