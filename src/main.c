@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"serve", "the gateway: holds WebSockets in front of a backend", hf_tool_serve},
     {"connect", "a WebSocket client to type at, whose session survives drops", hf_tool_connect},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
+    {"lint", "checks nginx, HAProxy and Caddy configuration for what breaks WebSockets", hf_tool_lint},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
