@@ -67,6 +67,9 @@ struct hf_catalog_row {
     const char *reason; /* part of a Close's reason, or of a log line */
     uint16_t http;      /* status of a refused handshake */
     uint16_t how;       /* set of 1 << enum hf_trial_how that it can end in; 0: any */
+    uint16_t code_also; /* a second close code that it is known by; 0: none */
+    bool fixed;         /* the value cannot be configured, or hardly ever is */
+    double weight;      /* how common it is, against an ordinary row; 0: ordinary (1) */
 };
 
 size_t hf_catalog_count(void);
@@ -74,7 +77,11 @@ size_t hf_catalog_count(void);
 const struct hf_catalog_row *hf_catalog_at(size_t index);
 /* NULL when there is no such row. */
 const struct hf_catalog_row *hf_catalog_find(struct hf_slice id);
+/* cdn balancer proxy server client network operation */
 const char *hf_layer_text(enum hf_layer layer);
+/* HF_LAYERS when it is none of them. */
+enum hf_layer hf_layer_from(struct hf_slice text);
+/* measured sourced hypothesis */
 const char *hf_standing_text(enum hf_standing standing);
 /* Words for a set of HF_RESETS_ bits: "any byte, either way", "the client's pongs alone", ... */
 void hf_resets_text(uint16_t resets, char text[160]);

@@ -17,6 +17,9 @@ struct hf_hosting {
     bool is_cdn;        /* terminates and forwards, with timers of its own */
 };
 
+size_t hf_hosting_count(void);
+/* index below the count. Static. */
+const struct hf_hosting *hf_hosting_at(size_t index);
 /* NULL: not known. bytes: 4 or 16, in network order. */
 const struct hf_hosting *hf_hosting_by_address(const uint8_t *bytes, size_t len);
 /* One name of a CNAME chain, a dot at its end allowed. */
