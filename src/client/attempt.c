@@ -2,6 +2,8 @@
 /* An attempt of a client: which endpoint, with which credentials, and the request. */
 #include "client/client.h"
 
+#include "client/request.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -90,49 +92,6 @@ static char *ask_token(struct holdfast_client *c)
 /* ---- the request --------------------------------------------------------------------------------
  */
 
-/* RFC 3986 2.3: what is not unreserved is percent-encoded. */
-static void add_encoded(struct hf_buffer *out, const char *text)
-{
-    for (const char *p = text; *p != '\0'; p++) {
-        const bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                           (*p >= '0' && *p <= '9') || strchr("-._~", *p) != NULL;
-        if (plain) {
-            hf_buffer_add_byte(out, (uint8_t)*p);
-        } else {
-            hf_buffer_addf(out, "%%%02X", (uint8_t)*p);
-        }
-    }
-}
-
-static void add_target(struct holdfast_client *c, const struct hf_url *url, const char *token,
-                       struct hf_buffer *out)
-{
-    hf_buffer_add(out, url->path);
-    if (url->query.ptr != NULL) {
-        hf_buffer_add_text(out, "?");
-        hf_buffer_add(out, url->query);
-    }
-    if (token != NULL && *token != '\0' && c->settings->token_query != NULL) {
-        const bool more = url->query.ptr != NULL && url->query.len > 0;
-        hf_buffer_add_text(out, more ? "&" : url->query.ptr != NULL ? "" : "?");
-        add_encoded(out, c->settings->token_query);
-        hf_buffer_add_text(out, "=");
-        add_encoded(out, token);
-    }
-}
-
-static void add_host(const struct hf_url *url, struct hf_buffer *out)
-{
-    if (url->port == 0) {
-        hf_buffer_add_text(out, "localhost");
-        return;
-    }
-    hf_buffer_addf(out, url->host_is_ipv6 ? "[%.*s]" : "%.*s", HF_SLICE_ARG(url->host));
-    if (url->port != (url->tls ? 443 : 80)) {
-        hf_buffer_addf(out, ":%u", url->port);
-    }
-}
-
 /* What is offered as subprotocols, to c->protocols: those of hf1 first. */
 static void offer_protocols(struct holdfast_client *c)
 {
@@ -155,9 +114,9 @@ static void write_request(struct holdfast_client *c, const struct hf_url *url, c
 {
     const struct hf_settings *s = c->settings;
     hf_buffer_add_text(out, "GET ");
-    add_target(c, url, token, out);
+    hf_request_add_target(url, s->token_query, token, out);
     hf_buffer_add_text(out, " HTTP/1.1\r\nHost: ");
-    add_host(url, out);
+    hf_request_add_host(url, out);
     hf_buffer_addf(out,
                    "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                    "Sec-WebSocket-Key: %.*s\r\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt: see dialer.h.
  *
- *   NAME → CONNECT → (PROXY) → (TLS) → HEAD → report
+ *   NAME → CONNECT → (PROXY) → (TLS) → HEAD → (BODY) → report
  *
  * A dialer has one stream from when the first address answered; before, it has one for each address
  * that it tries. */
@@ -16,14 +16,22 @@
 #define HEAD_MAX 65536
 #define WHY_MAX 240
 
-enum phase { NAME, CONNECT, PROXY, TLS, HEAD };
+#define BODY_WAIT HF_SECONDS(1)
+
+#define NAME HF_DIALER_NAME
+#define CONNECT HF_DIALER_CONNECT
+#define PROXY HF_DIALER_PROXY
+#define TLS HF_DIALER_TLS
+#define HEAD HF_DIALER_HEAD
+#define BODY HF_DIALER_BODY
 
 struct hf_dialer {
     struct hf_loop *loop;
     hf_dialer_done *done;
     void *owner;
-    enum phase phase;
-    struct hf_timer begin; /* the first step, or the next address */
+    hf_dialer_stepped *stepped;
+    enum hf_dialer_step phase;
+    struct hf_timer begin; /* the first step, the next address, or the end of the wait for a body */
     struct hf_timer limit; /* of the whole attempt */
     uint64_t name;         /* look-up under way; 0: none */
     struct hf_address addresses[HF_DIALER_ADDRESSES];
@@ -38,7 +46,13 @@ struct hf_dialer {
     struct hf_buffer hello, request, protocols; /* hello: CONNECT's head */
     size_t sent;                                /* of the head that goes out */
     char key[HF_WS_KEY_CHARS];
-    enum hf_loss loss; /* of the last address that failed */
+    int family;
+    struct hf_socket_options options;
+    size_t body_max;
+    struct hf_buffer answer; /* a refusal: its head, and what came of its body */
+    bool proxy_refused;      /* it is the proxy's */
+    enum hf_loss loss;       /* of the last address that failed */
+    int error;
     char why[WHY_MAX];
 };
 
@@ -69,6 +83,7 @@ static void dialer_free(struct hf_dialer *d)
     hf_buffer_reset(&d->hello);
     hf_buffer_reset(&d->request);
     hf_buffer_reset(&d->protocols);
+    hf_buffer_reset(&d->answer);
     free(d);
 }
 
@@ -84,10 +99,23 @@ static void report(struct hf_dialer *d, struct hf_dialer_result *result)
     char why[WHY_MAX];
     hf_dialer_done *done = d->done;
     void *owner = d->owner;
+    struct hf_buffer answer = d->answer;
     memcpy(why, d->why, sizeof(why));
     result->why = why;
+    result->step = d->phase;
+    result->error = d->error;
+    hf_buffer_init(&d->answer, &hf_heap, 0);
     dialer_free(d);
     done(owner, result);
+    hf_buffer_reset(&answer);
+}
+
+static void step_done(struct hf_dialer *d, enum hf_dialer_step step,
+                      const struct hf_address *address)
+{
+    if (d->stepped != NULL) {
+        d->stepped(d->owner, step, d->stream, address);
+    }
 }
 
 static void set_why(struct hf_dialer *d, const char *why)
@@ -132,6 +160,9 @@ static void begin_tls(struct hf_dialer *d)
 /* The way to the endpoint stands. */
 static void reached(struct hf_dialer *d)
 {
+    if (d->by_proxy) {
+        step_done(d, HF_DIALER_PROXY, NULL);
+    }
     if (d->wants_tls) {
         begin_tls(d);
     } else {
@@ -166,12 +197,60 @@ static int64_t retry_after(const struct hf_head *head)
 static void refused(struct hf_dialer *d, const struct hf_head *head, struct hf_slice body)
 {
     struct hf_dialer_result result = {
-        .loss = d->phase == PROXY ? HF_LOSS_PROXY_REFUSED : HF_LOSS_HANDSHAKE_REFUSED,
+        .loss = d->phase == PROXY || d->proxy_refused ? HF_LOSS_PROXY_REFUSED
+                                                      : HF_LOSS_HANDSHAKE_REFUSED,
         .http = head->status,
         .retry_ms = retry_after(head),
+        .head = head,
+        .body = body,
     };
     say_status(d, head, body);
     report(d, &result);
+}
+
+/* ---- the body of a refusal ----------------------------------------------------------------------
+ */
+
+/* Whole, or as much as is wanted. */
+static bool body_is_enough(const struct hf_dialer *d, const struct hf_head *head)
+{
+    const size_t here = d->answer.len - head->size;
+    uint64_t length = 0;
+    const enum hf_body_kind kind = hf_response_body(head, &length);
+    return here >= d->body_max || kind == HF_BODY_NONE || kind == HF_BODY_BAD ||
+           (kind == HF_BODY_LENGTH && here >= length);
+}
+
+/* Reports what there is of the refusal. */
+static void body_done(struct hf_dialer *d)
+{
+    struct hf_head head;
+    const char *why;
+    const struct hf_slice all = hf_buffer_slice(&d->answer);
+    if (hf_response_read(all, HEAD_MAX, &head, &why) != HF_HEAD_READ) {
+        fail(d, HF_LOSS_OUT_OF_MEMORY, "no memory for the refusal's head");
+        return;
+    }
+    refused(d, &head, hf_slice_first(hf_slice_from(all, head.size), d->body_max));
+}
+
+static void body_more(struct hf_dialer *d, struct hf_slice bytes)
+{
+    struct hf_head head;
+    const char *why;
+    hf_buffer_add(&d->answer, hf_slice_first(bytes, HEAD_MAX + d->body_max - d->answer.len));
+    const struct hf_slice all = hf_buffer_slice(&d->answer);
+    if (hf_response_read(all, HEAD_MAX, &head, &why) != HF_HEAD_READ || body_is_enough(d, &head)) {
+        body_done(d);
+    }
+}
+
+static void body_begin(struct hf_dialer *d, struct hf_slice bytes)
+{
+    d->proxy_refused = d->phase == PROXY;
+    d->phase = BODY;
+    hf_timer_set(d->loop, &d->begin, hf_loop_now(d->loop) + BODY_WAIT);
+    body_more(d, bytes);
 }
 
 /* The head is whole; returns the bytes that are done with. */
@@ -185,6 +264,10 @@ static size_t take_head(struct hf_dialer *d, const struct hf_head *head, struct 
         reached(d);
         return size;
     }
+    if ((d->phase == PROXY || head->status != 101) && d->body_max > 0) {
+        body_begin(d, bytes);
+        return bytes.len;
+    }
     if (d->phase == PROXY || head->status != 101) {
         refused(d, head, hf_slice_from(bytes, head->size));
         return bytes.len;
@@ -192,7 +275,9 @@ static size_t take_head(struct hf_dialer *d, const struct hf_head *head, struct 
     const char *why = hf_ws_check_response(head, hf_slice(d->key, sizeof(d->key)),
                                            hf_buffer_slice(&d->protocols));
     if (why != NULL) {
-        fail(d, HF_LOSS_HANDSHAKE_BAD, why);
+        struct hf_dialer_result bad = {.loss = HF_LOSS_HANDSHAKE_BAD, .http = 101, .head = head};
+        set_why(d, why);
+        report(d, &bad);
         return bytes.len;
     }
     struct hf_dialer_result result = {.loss = HF_LOSS_NONE, .stream = d->stream, .head = head};
@@ -209,9 +294,13 @@ static size_t on_bytes(void *owner, struct hf_stream *stream, struct hf_slice by
     struct hf_head head;
     const char *why;
     size_t done = 0;
+    if (d->phase == BODY) {
+        body_more(d, bytes);
+        return bytes.len;
+    }
     while (done < bytes.len) {
         const struct hf_slice rest = hf_slice_from(bytes, done);
-        const enum phase before = d->phase;
+        const enum hf_dialer_step before = d->phase;
         if (before != PROXY && before != HEAD) {
             break;
         }
@@ -265,18 +354,22 @@ static enum hf_loss loss_of(const struct hf_end *end)
 static void on_open(void *owner, struct hf_stream *stream)
 {
     struct hf_dialer *d = owner;
+    size_t which = 0;
     if (d->phase == TLS) {
+        step_done(d, HF_DIALER_TLS, NULL);
         send_request(d);
         return;
     }
     for (size_t i = 0; i < d->count; i++) {
         if (d->tries[i] == stream) {
             d->tries[i] = NULL;
+            which = i;
         }
     }
     close_tries(d);
     hf_timer_stop(d->loop, &d->begin);
     d->stream = stream;
+    step_done(d, HF_DIALER_CONNECT, &d->addresses[which]);
     if (d->by_proxy) {
         d->phase = PROXY;
         d->sent = 0;
@@ -318,11 +411,19 @@ static void address_failed(struct hf_dialer *d, enum hf_loss loss, const char *w
 static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *end)
 {
     struct hf_dialer *d = owner;
+    d->error = end->error;
+    if (d->phase == BODY) {
+        body_done(d);
+        return;
+    }
     if (d->phase != CONNECT) {
+        struct hf_dialer_result result = {.loss = loss_of(end),
+                                          .truncated = end->kind == HF_END_TLS_TRUNCATED};
         char why[WHY_MAX];
         (void)snprintf(why, sizeof(why), "%s%s",
                        d->phase == HEAD ? "before the handshake's answer: " : "", end->detail);
-        fail(d, loss_of(end), why);
+        set_why(d, why);
+        report(d, &result);
         return;
     }
     for (size_t i = 0; i < d->count; i++) {
@@ -354,10 +455,7 @@ static void try_next(struct hf_dialer *d)
     const size_t i = d->next++;
     const struct hf_connect how = {
         .address = d->addresses[i],
-        .options = {.keepalive_idle = HF_SECONDS(60),
-                    .keepalive_interval = HF_SECONDS(15),
-                    .keepalive_count = 4,
-                    .user_timeout = HF_SECONDS(60)},
+        .options = d->options,
     };
     const enum hf_status status = hf_loop_connect(d->loop, &how, &stream_handler, d, &d->tries[i]);
     if (status != HF_OK) {
@@ -386,11 +484,21 @@ static void on_resolved(void *owner, enum hf_status status, const struct hf_addr
         fail(d, HF_LOSS_NAME_UNKNOWN, why);
         return;
     }
+    step_done(d, HF_DIALER_NAME, NULL);
     d->phase = CONNECT;
-    d->count = count < HF_DIALER_ADDRESSES ? count : HF_DIALER_ADDRESSES;
-    for (size_t i = 0; i < d->count; i++) {
-        d->addresses[i] = addresses[i];
-        set_port(&d->addresses[i], d->connect_port);
+    d->count = 0;
+    for (size_t i = 0; i < count && d->count < HF_DIALER_ADDRESSES; i++) {
+        if (d->family == 0 || d->family == addresses[i].u.any.sa_family) {
+            d->addresses[d->count] = addresses[i];
+            set_port(&d->addresses[d->count++], d->connect_port);
+        }
+    }
+    if (d->count == 0) {
+        char why[WHY_MAX];
+        (void)snprintf(why, sizeof(why), "%s: the name has no address of this family",
+                       d->connect_host);
+        fail(d, HF_LOSS_NAME_UNKNOWN, why);
+        return;
     }
     try_next(d);
 }
@@ -398,13 +506,24 @@ static void on_resolved(void *owner, enum hf_status status, const struct hf_addr
 static void on_begin(struct hf_timer *timer, hf_time now)
 {
     struct hf_dialer *d = HF_CONTAINER(timer, struct hf_dialer, begin);
+    if (d->phase == BODY) {
+        body_done(d);
+        return;
+    }
     if (d->phase == CONNECT) {
+        try_next(d);
+        return;
+    }
+    if (d->count > 0) {
+        step_done(d, HF_DIALER_NAME, NULL);
+        d->phase = CONNECT;
         try_next(d);
         return;
     }
     if (d->connect_port == 0) {
         char text[160];
         (void)snprintf(text, sizeof(text), "unix:%s", d->connect_host);
+        step_done(d, HF_DIALER_NAME, NULL);
         d->phase = CONNECT;
         d->count = hf_address_parse(hf_slice_of(text), &d->addresses[0]) ? 1 : 0;
         if (d->count == 0) {
@@ -431,12 +550,17 @@ static void on_begin(struct hf_timer *timer, hf_time now)
 static void on_limit(struct hf_timer *timer, hf_time now)
 {
     struct hf_dialer *d = HF_CONTAINER(timer, struct hf_dialer, limit);
+    if (d->phase == BODY) {
+        body_done(d);
+        return;
+    }
     static const char *const what[] = {
         [NAME] = "no name server answered in time",
         [CONNECT] = "no address answered in time",
         [PROXY] = "the proxy did not answer in time",
         [TLS] = "TLS was not done in time",
         [HEAD] = "the handshake was not answered in time",
+        [BODY] = "the answer's body did not come in time",
     };
     fail(d, HF_LOSS_CONNECT_TIMEOUT, what[d->phase]);
 }
@@ -481,6 +605,19 @@ static void write_connect(struct hf_dialer *d, const struct hf_dialer_how *how)
     hf_buffer_add_text(&d->hello, "\r\n");
 }
 
+static void take_addresses(struct hf_dialer *d, const struct hf_dialer_how *how)
+{
+    static const struct hf_socket_options usual = {.keepalive_idle = HF_SECONDS(60),
+                                                   .keepalive_interval = HF_SECONDS(15),
+                                                   .keepalive_count = 4,
+                                                   .user_timeout = HF_SECONDS(60)};
+    d->options = how->options == NULL ? usual : *how->options;
+    d->count = how->address_count < HF_DIALER_ADDRESSES ? how->address_count : HF_DIALER_ADDRESSES;
+    if (d->count > 0) {
+        memcpy(d->addresses, how->addresses, d->count * sizeof(d->addresses[0]));
+    }
+}
+
 struct hf_dialer *hf_dialer_start(struct hf_loop *loop, const struct hf_dialer_how *how,
                                   hf_dialer_done *done, void *owner)
 {
@@ -496,11 +633,16 @@ struct hf_dialer *hf_dialer_start(struct hf_loop *loop, const struct hf_dialer_h
     d->wants_tls = how->url.tls;
     d->by_proxy = how->proxy.used;
     d->connect_port = how->proxy.used ? how->proxy.port : how->url.port;
+    d->stepped = how->stepped;
+    d->family = how->family;
+    d->body_max = how->body_max;
+    take_addresses(d, how);
     hf_timer_init(&d->begin, on_begin);
     hf_timer_init(&d->limit, on_limit);
     hf_buffer_init(&d->hello, &hf_heap, HEAD_MAX);
     hf_buffer_init(&d->request, &hf_heap, 4 * HEAD_MAX);
     hf_buffer_init(&d->protocols, &hf_heap, HEAD_MAX);
+    hf_buffer_init(&d->answer, &hf_heap, 2 * HEAD_MAX);
     d->connect_host = hf_alloc_text(&hf_heap, to);
     d->host = hf_alloc_text(&hf_heap, how->url.host);
     HF_ASSERT(how->key.len == sizeof(d->key));

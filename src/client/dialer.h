@@ -18,6 +18,21 @@
 
 struct hf_dialer;
 
+/* The steps in their order. */
+enum hf_dialer_step {
+    HF_DIALER_NAME,    /* the look-up; of the proxy where there is one */
+    HF_DIALER_CONNECT, /* TCP */
+    HF_DIALER_PROXY,   /* the proxy's CONNECT */
+    HF_DIALER_TLS,
+    HF_DIALER_HEAD, /* the handshake of HTTP */
+    HF_DIALER_BODY, /* the answer was none of 101, and its body is read */
+};
+/* A step was done, and the next begins: NAME (the loop knows the aliases then), CONNECT (address:
+ * the one that answered), PROXY, TLS (stream: its certificate can be asked for). The dialer must
+ * not be cancelled in it. */
+typedef void hf_dialer_stepped(void *owner, enum hf_dialer_step step, struct hf_stream *stream,
+                               const struct hf_address *address);
+
 struct hf_dialer_how {
     struct hf_url url;
     struct hf_proxy proxy;
@@ -26,12 +41,23 @@ struct hf_dialer_how {
     struct hf_slice key;       /* Sec-WebSocket-Key in it */
     struct hf_slice protocols; /* Sec-WebSocket-Protocol in it; empty: none */
     hf_time timeout;
+    /* What the library leaves out. */
+    const struct hf_address *addresses; /* with their ports: no name is looked up; copied */
+    size_t address_count;               /* 0: the name is looked up */
+    int family;                         /* AF_INET, AF_INET6: of the addresses of a name; 0: all */
+    const struct hf_socket_options *options; /* NULL: keepalive and user timeout of the library */
+    size_t body_max;            /* this much of a refusal's body is waited for, for a second */
+    hf_dialer_stepped *stepped; /* may be NULL */
 };
 
 struct hf_dialer_result {
     enum hf_loss loss;          /* HF_LOSS_NONE: it stands */
     struct hf_stream *stream;   /* paused, the taker's; what came behind the head stays with io */
-    const struct hf_head *head; /* of the 101; dies with the report */
+    enum hf_dialer_step step;   /* the one that it came to */
+    int error;                  /* errno of a stream that failed; 0: none */
+    bool truncated;             /* TLS ended without close_notify */
+    const struct hf_head *head; /* of the 101, or of a refusal; dies with the report */
+    struct hf_slice body;       /* of a refusal, when body_max is set; dies with the report */
     uint16_t http;              /* status of a refusal, 0: none */
     int64_t retry_ms;           /* Retry-After; 0: none */
     const char *why;            /* for people; dies with the report */

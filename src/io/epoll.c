@@ -289,6 +289,7 @@ static const struct hf_loop_ops epoll_ops = {
     .connect = hf_stream_connect,
     .resolve = hf_resolver_start,
     .resolve_cancel = hf_resolver_cancel,
+    .resolve_alias = hf_resolver_alias,
     .adopt = hf_stream_adopt,
     .post = epoll_post,
     .stop = epoll_stop,

@@ -113,6 +113,8 @@ struct hf_progress {
     bool dead; /* TCP knows that the peer is gone (reset, timed out), though bytes may still be
                   unread */
     uint64_t unread; /* bytes received that on_bytes has not taken: with io and in the kernel */
+    uint32_t retransmits; /* TCP segments sent again over the whole life; 0 when unknown */
+    bool peer_ended; /* the peer's FIN is here, though bytes in front of it may still be unread */
 };
 
 /* How a TLS side is set up. */
@@ -232,8 +234,10 @@ struct hf_socket_options {
     hf_time keepalive_idle; /* 0: TCP keepalive off */
     hf_time keepalive_interval;
     int keepalive_count;
-    hf_time user_timeout;   /* TCP_USER_TIMEOUT; 0: the system's */
-    uint32_t notsent_lowat; /* bytes; 0: the system's */
+    hf_time user_timeout;    /* TCP_USER_TIMEOUT; 0: the system's */
+    uint32_t notsent_lowat;  /* bytes; 0: the system's */
+    uint32_t receive_buffer; /* of connecting sockets: SO_RCVBUF in bytes, set before the connect;
+                                0: the system's */
 };
 
 struct hf_listener_handler {
@@ -287,6 +291,7 @@ struct hf_loop_ops {
     enum hf_status (*resolve)(struct hf_loop *, const char *name, hf_resolved *, void *owner,
                               uint64_t *id);
     void (*resolve_cancel)(struct hf_loop *, uint64_t id);
+    const char *(*resolve_alias)(struct hf_loop *, size_t index); /* NULL: it knows of none */
     enum hf_status (*adopt)(struct hf_loop *, struct hf_parcel *, const struct hf_stream_handler *,
                             void *owner, struct hf_stream **);
     void (*post)(struct hf_loop *, struct hf_task *);
@@ -351,6 +356,12 @@ HF_MUST_USE static inline enum hf_status hf_loop_resolve(struct hf_loop *loop, c
 static inline void hf_loop_resolve_cancel(struct hf_loop *loop, uint64_t id)
 {
     loop->ops->resolve_cancel(loop, id);
+}
+/* Inside of an hf_resolved alone: the names that the one asked for led to (its chain of CNAMEs), in
+ * their order from index 0 on; NULL behind the last. Dies with the callback. */
+static inline const char *hf_loop_resolve_alias(struct hf_loop *loop, size_t index)
+{
+    return loop->ops->resolve_alias == NULL ? NULL : loop->ops->resolve_alias(loop, index);
 }
 HF_MUST_USE static inline enum hf_status hf_loop_adopt(struct hf_loop *loop,
                                                        struct hf_parcel *parcel,

@@ -75,6 +75,10 @@ static void set_options(int fd, const struct hf_socket_options *options)
     if (options->user_timeout > 0) {
         set_number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, in_units(options->user_timeout, HF_MS(1)));
     }
+    if (options->receive_buffer > 0) {
+        set_number(fd, SOL_SOCKET, SO_RCVBUF,
+                   options->receive_buffer > INT_MAX ? INT_MAX : (int)options->receive_buffer);
+    }
     if (options->notsent_lowat > 0) {
         set_number(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT,
                    options->notsent_lowat > INT_MAX ? INT_MAX : (int)options->notsent_lowat);

@@ -17,6 +17,7 @@
 
 #define LOOKUPS_MAX 4096
 #define ADDRESSES_MAX 64
+#define ALIASES_MAX 4096 /* bytes of a chain of CNAMEs */
 #define TRY_MS 2000
 #define TRIES 3
 
@@ -32,6 +33,8 @@ struct lookup {
     enum hf_status status;
     size_t count;
     struct hf_address *addresses;
+    char *aliases; /* texts with a NUL behind each; NULL: none */
+    size_t aliases_len;
 };
 
 struct resolver {
@@ -47,6 +50,8 @@ struct resolver {
     struct hf_list asked;
     struct hf_list answered;
     struct hf_list giving; /* the answers of this turn */
+    const char *aliases;   /* of the answer that is being given */
+    size_t aliases_len;
 };
 
 /* ---- answers ------------------------------------------------------------------------------------
@@ -57,6 +62,7 @@ static void lookup_free(struct lookup *l)
     hf_list_remove(&l->node);
     l->resolver->lookups--;
     free(l->addresses);
+    free(l->aliases);
     free(l);
 }
 
@@ -71,9 +77,15 @@ static void give_answers(struct hf_timer *timer, hf_time now)
         enum hf_status status = l->status;
         hf_resolved *done = l->done;
         void *owner = l->owner;
+        char *aliases = l->aliases;
+        r->aliases = aliases;
+        r->aliases_len = l->aliases_len;
         l->addresses = NULL;
+        l->aliases = NULL;
         lookup_free(l);
         done(owner, status, addresses, count);
+        r->aliases = NULL;
+        free(aliases);
         free(addresses);
     }
 }
@@ -103,6 +115,39 @@ static bool add_address(struct lookup *l, const struct sockaddr *address, sockle
     memcpy(&a->u, address, len);
     a->len = len;
     return true;
+}
+
+/* A name of the chain of CNAMEs, unless it is there already or there is no memory for it. */
+static void add_alias(struct lookup *l, const char *name)
+{
+    const size_t len = name == NULL ? 0 : strlen(name) + 1;
+    if (len <= 1 || l->aliases_len + len > ALIASES_MAX) {
+        return;
+    }
+    for (size_t at = 0; at < l->aliases_len; at += strlen(l->aliases + at) + 1) {
+        if (strcmp(l->aliases + at, name) == 0) {
+            return;
+        }
+    }
+    char *all = realloc(l->aliases, l->aliases_len + len);
+    if (all != NULL) {
+        memcpy(all + l->aliases_len, name, len);
+        l->aliases = all;
+        l->aliases_len += len;
+    }
+}
+
+const char *hf_resolver_alias(struct hf_loop *head, size_t index)
+{
+    const struct resolver *r = HF_CONTAINER(head, struct loop, head)->resolver;
+    if (r == NULL || r->aliases == NULL) {
+        return NULL;
+    }
+    size_t at = 0;
+    while (at < r->aliases_len && index-- > 0) {
+        at += strlen(r->aliases + at) + 1;
+    }
+    return at < r->aliases_len ? r->aliases + at : NULL;
 }
 
 static bool add_text(struct lookup *l, int family, const char *text)
@@ -219,6 +264,10 @@ static void ares_answered(void *arg, int status, int timeouts, struct ares_addri
         for (struct ares_addrinfo_node *n = result == NULL ? NULL : result->nodes; n != NULL;
              n = n->ai_next) {
             add_address(l, n->ai_addr, n->ai_addrlen);
+        }
+        for (struct ares_addrinfo_cname *n = result == NULL ? NULL : result->cnames; n != NULL;
+             n = n->next) {
+            add_alias(l, n->name);
         }
         enum hf_status s = status_of_ares(status);
         bool none = result == NULL || result->nodes == NULL;

@@ -509,6 +509,8 @@ void hf_socket_progress(struct hf_stream *stream, struct hf_progress *progress)
     if (!s->local && getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
         progress->rtt_us = info.tcpi_rtt;
         progress->dead = info.tcpi_state == TCP_CLOSE;
+        progress->retransmits = info.tcpi_total_retrans;
+        progress->peer_ended = info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_LAST_ACK;
     }
     int waiting = 0;
     if (ioctl(s->fd, SIOCINQ, &waiting) == 0 && waiting > 0) {

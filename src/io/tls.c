@@ -235,10 +235,10 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
     return SSL_TLSEXT_ERR_OK;
 }
 
-static int64_t not_after(SSL_CTX *ctx)
+int64_t hf_tls_not_after(const X509 *certificate)
 {
     struct tm tm;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(ctx)), &tm) != 1) {
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1) {
         return 0;
     }
     return (int64_t)timegm(&tm) * 1000;
@@ -294,7 +294,7 @@ enum hf_status hf_tls_server_new(const struct hf_tls_server_options *options, st
         status = add_certificate(t, &options->certificates[i], version_min, why);
     }
     if (status == HF_OK) {
-        t->expires = not_after(t->contexts[0]);
+        t->expires = hf_tls_not_after(SSL_CTX_get0_certificate(t->contexts[0]));
     }
     return hand_over(t, status, tls, why);
 }

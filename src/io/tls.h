@@ -42,5 +42,9 @@ void hf_tls_unref(struct hf_tls *tls);
 /* Of the certificate that is used when no name matches: not-after in ms since 1970; 0 for a client
  * context. */
 int64_t hf_tls_expires(const struct hf_tls *tls);
+struct hf_stream;
+/* Not-after of the certificate that the peer showed on an open stream, in ms since 1970; 0: none
+ * was shown, or the stream is plain. */
+int64_t hf_tls_peer_expires(const struct hf_stream *stream);
 
 #endif

@@ -120,6 +120,14 @@ enum hf_status hf_tls_attach(struct stream *s, const struct hf_tls_how *how)
     return HF_OK;
 }
 
+int64_t hf_tls_peer_expires(const struct hf_stream *stream)
+{
+    const struct stream *s = (const struct stream *)stream;
+    const X509 *certificate =
+        stream->ops == &hf_tls_ops ? SSL_get0_peer_certificate(s->tls->ssl) : NULL;
+    return certificate == NULL ? 0 : hf_tls_not_after(certificate);
+}
+
 enum hf_status hf_tls_start(struct hf_stream *stream, const struct hf_tls_how *how)
 {
     struct stream *s = (struct stream *)stream;

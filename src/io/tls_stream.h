@@ -35,6 +35,8 @@ struct tls_room {
     uint8_t joined[16384]; /* small parts of one send become one record */
 };
 
+/* tls.c: not-after in ms since 1970; 0 when it cannot be read. */
+int64_t hf_tls_not_after(const X509 *certificate);
 /* tls.c: a new SSL for this side. HF_INVALID when the name cannot be a host's. */
 enum hf_status hf_tls_session_new(const struct hf_tls_how *how, SSL **session);
 

@@ -225,13 +225,23 @@ enum hf_status hf_endpoint_send(struct hf_endpoint *e, uint8_t opcode, struct hf
                                         : hf_endpoint_send_fragment(e, opcode, true, data);
 }
 
-enum hf_status hf_endpoint_ping(struct hf_endpoint *e, struct hf_slice payload)
+static enum hf_status send_control(struct hf_endpoint *e, uint8_t opcode, struct hf_slice payload)
 {
     /* RFC 6455 5.5: at most 125 bytes. */
     if (e->state != OPEN || payload.len > HF_CONTROL_PAYLOAD_MAX) {
         return HF_INVALID;
     }
-    return write_frame(e, true, 0, HF_OP_PING, payload) == HF_OK ? HF_OK : fail_no_memory(e);
+    return write_frame(e, true, 0, opcode, payload) == HF_OK ? HF_OK : fail_no_memory(e);
+}
+
+enum hf_status hf_endpoint_ping(struct hf_endpoint *e, struct hf_slice payload)
+{
+    return send_control(e, HF_OP_PING, payload);
+}
+
+enum hf_status hf_endpoint_pong(struct hf_endpoint *e, struct hf_slice payload)
+{
+    return send_control(e, HF_OP_PONG, payload);
 }
 
 enum hf_status hf_endpoint_close(struct hf_endpoint *e, uint16_t code, struct hf_slice reason)
@@ -532,7 +542,7 @@ static struct fault end_control(struct hf_endpoint *e, struct hf_endpoint_event 
     if (e->frame.opcode == HF_OP_CLOSE) {
         return end_close(e, payload, event);
     }
-    if (e->frame.opcode == HF_OP_PING) {
+    if (e->frame.opcode == HF_OP_PING && !e->options.silent_pings) {
         /* RFC 6455 5.5.2 and 5.5.3: the pong carries the ping's payload; it is due until the peer's
          * Close comes, also after ours went. */
         if (write_frame(e, true, 0, HF_OP_PONG, payload) != HF_OK) {

@@ -17,7 +17,7 @@
 enum hf_endpoint_event_kind {
     HF_ENDPOINT_NONE,
     HF_ENDPOINT_MESSAGE, /* data is whole, unmasked, inflated; text was UTF-8 checked */
-    HF_ENDPOINT_PING,    /* already answered in out */
+    HF_ENDPOINT_PING,    /* already answered in out, unless the caller wanted to (silent_pings) */
     HF_ENDPOINT_PONG,
     HF_ENDPOINT_CLOSE, /* the peer's Close: code (1005 for none) and reason; already answered in out
                         */
@@ -35,6 +35,7 @@ struct hf_endpoint_event {
 
 struct hf_endpoint_options {
     bool client;               /* masks what it sends, wants unmasked */
+    bool silent_pings;         /* pings are not answered here: the caller does it, or does not */
     uint64_t message_max;      /* bytes, inflated; larger: 1009 */
     struct hf_deflate deflate; /* agreed: every message sent is compressed, unless it is empty */
     const struct hf_allocator *alloc;
@@ -63,6 +64,9 @@ HF_MUST_USE enum hf_status hf_endpoint_send_fragment(struct hf_endpoint *e, uint
                                                      bool fin, struct hf_slice data);
 /* At most 125 bytes, and before any Close, else HF_INVALID. */
 HF_MUST_USE enum hf_status hf_endpoint_ping(struct hf_endpoint *e, struct hf_slice payload);
+/* A pong that the caller wants to send: of its own (RFC 6455 5.5.3), or for silent_pings. Like
+ * hf_endpoint_ping. */
+HF_MUST_USE enum hf_status hf_endpoint_pong(struct hf_endpoint *e, struct hf_slice payload);
 /* Sends a Close once; 1005 sends an empty one, other codes that may not be sent are HF_INVALID,
  * like a second Close. */
 HF_MUST_USE enum hf_status hf_endpoint_close(struct hf_endpoint *e, uint16_t code,
