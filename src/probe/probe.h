@@ -10,7 +10,8 @@
 #include "http/head.h"
 #include "probe/target.h"
 
-#define HF_PROBE_MOMENTS 4096 /* the first half and the newest half are kept, counts are exact */
+#define HF_PROBE_MOMENTS 4096 /* the first half and the newest quarter are kept, counts are exact  \
+                               */
 #define HF_PROBE_HOSTING 4
 
 struct hf_probe;
@@ -52,7 +53,7 @@ struct hf_probe_how {
     bool check_at_end;  /* before it closes a connection that was silent it pings once, and takes no
                            pong for silence (X14) */
     hf_time pong_delay; /* HF_PONG_LATE */
-    hf_time reading_until; /* with plan.stops_reading: reads until then; 0: from the open on */
+    hf_time reading_until; /* with plan.stops_reading: reads until this age; 0: none at all */
     uint64_t seed;
     hf_time epoch; /* the watch's clock begins here: subtracted from the loop's time */
 };
@@ -89,12 +90,14 @@ const struct hf_address *hf_probe_address(const struct hf_probe *p);
 /* Not-after of the server's certificate, ms since 1970; 0: no TLS. */
 hf_wall hf_probe_certificate_expires(const struct hf_probe *p);
 
+/* A length of time for people, at most 24 bytes: "340 ms", "24.0 s", "5 min 12 s", "3 h 20 min". */
+void hf_age_text(hf_time age, char text[24]);
 /* The ending record: the inside of one JSON object, without braces, in the one vocabulary (cause,
  * who, code, reason, how, phase, http, held_ms, silent_rx_ms, silent_tx_ms, rtt_ms, unacked, errno,
  * messages_sent, messages_got, ...). docs/diagnosis.md. */
 void hf_trial_json(const struct hf_trial *t, struct hf_buffer *out);
-/* The same in one sentence for a person: "closed by the server after 24.0 s without a Close frame
- * (1006, FIN); nothing had come for 10.0 s". */
+/* The same in one sentence for a person, without a stop: "ended by the other side after 24.0 s,
+ * without a Close frame (1006, FIN); nothing had come for 10.0 s". */
 void hf_trial_sentence(const struct hf_trial *t, struct hf_buffer *out);
 
 #endif

@@ -40,6 +40,8 @@ struct hf_target {
     hf_time connect_timeout; /* dns, tcp, tls and upgrade together; default 20 s */
     uint64_t message_max;    /* bytes of one received message; default 64 MiB */
     struct hf_tls *tls;      /* made by hf_target_ready for wss; else NULL */
+    struct hf_proxy_environment proxies; /* read by hf_target_ready */
+    struct hf_proxy way;                 /* the proxy that it goes through; lies in the above */
 };
 
 void hf_target_init(struct hf_target *t);
@@ -52,6 +54,9 @@ void hf_target_fini(struct hf_target *t);
 enum { HF_TARGET_OPTION = 1000, HF_TARGET_OPTION_END = 1100 };
 extern const struct option hf_target_options[];
 size_t hf_target_option_count(void);
+/* Writes these options and then `own` (up to its row of zeros, which is written too) to `all`,
+ * which has room for max rows. */
+void hf_target_options_join(const struct option *own, struct option *all, size_t max);
 /* True when the option was one of the target's. A mistake in its value is said in *why, which is
  * static or lies in t; else *why is NULL. */
 bool hf_target_take(struct hf_target *t, int option, const char *value, const char **why);
