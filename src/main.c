@@ -15,6 +15,7 @@ struct command {
 static const struct command commands[] = {
     {"serve", "the gateway: holds WebSockets in front of a backend", hf_tool_serve},
     {"connect", "a WebSocket client to type at, whose session survives drops", hf_tool_connect},
+    {"probe", "holds connections for a time, and says how each opened and ended", hf_tool_probe},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
     {"lint", "checks nginx, HAProxy and Caddy configuration for what breaks WebSockets", hf_tool_lint},
 };
