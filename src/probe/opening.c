@@ -9,12 +9,6 @@
 #include <stdio.h>
 #include <strings.h>
 
-#ifdef HF_PROBE_WEAK_HOSTING
-#pragma weak hf_hosting_by_cname
-#pragma weak hf_hosting_by_address
-#pragma weak hf_hosting_by_header
-#endif
-
 #define OFFER "permessage-deflate; client_max_window_bits"
 
 /* ---- the request --------------------------------------------------------------------------------
@@ -101,8 +95,7 @@ static void add_hosting(struct hf_probe *p, const struct hf_hosting *hosting)
 static void look_at_names(struct hf_probe *p)
 {
     const char *name;
-    for (size_t i = 0;
-         hf_hosting_by_cname != NULL && (name = hf_loop_resolve_alias(p->loop, i)) != NULL; i++) {
+    for (size_t i = 0; (name = hf_loop_resolve_alias(p->loop, i)) != NULL; i++) {
         add_hosting(p, hf_hosting_by_cname(hf_slice_of(name)));
     }
 }
@@ -110,9 +103,6 @@ static void look_at_names(struct hf_probe *p)
 static void look_at_address(struct hf_probe *p)
 {
     const struct hf_address *a = &p->address;
-    if (hf_hosting_by_address == NULL) {
-        return;
-    }
     if (a->u.any.sa_family == AF_INET) {
         add_hosting(p, hf_hosting_by_address((const uint8_t *)&a->u.v4.sin_addr, 4));
     } else if (a->u.any.sa_family == AF_INET6) {
@@ -122,7 +112,7 @@ static void look_at_address(struct hf_probe *p)
 
 static void look_at_headers(struct hf_probe *p, const struct hf_head *head)
 {
-    for (size_t i = 0; hf_hosting_by_header != NULL && i < head->count; i++) {
+    for (size_t i = 0; i < head->count; i++) {
         add_hosting(p, hf_hosting_by_header(head->headers[i].name, head->headers[i].value));
     }
 }

@@ -5,9 +5,8 @@
 
 #include <stdio.h>
 
-#ifdef HF_PROBE_WEAK_HOSTING
-#pragma weak hf_infer_one
-#endif
+/* A cause that is less likely than this is not named: the ending alone does not tell. */
+#define NAMED 0.5
 
 void hf_age_text(hf_time age, char text[24])
 {
@@ -67,7 +66,7 @@ static const char *who_of(const struct hf_trial *t, const struct hf_named_cause 
     if (how == HF_HOW_ENDED_BY_US) {
         return "us";
     }
-    if (cause != NULL && cause->likelihood >= 0.5) {
+    if (cause != NULL && cause->likelihood >= NAMED) {
         const enum hf_layer layer = cause->row->layer;
         if (layer == HF_LAYER_SERVER) {
             return "server";
@@ -106,7 +105,7 @@ void hf_trial_json(const struct hf_trial *t, struct hf_buffer *out)
     const struct hf_trial_end *e = &t->end;
     struct hf_named_cause cause;
     const bool named =
-        hf_trial_is_dead(t) && hf_infer_one != NULL && hf_infer_one(t, NULL, &cause, 1) > 0;
+        hf_trial_is_dead(t) && hf_infer_one(t, NULL, &cause, 1) > 0 && cause.likelihood >= NAMED;
     const int64_t rtt = last_rtt(t);
     hf_buffer_addf(out, "\"cause\":\"%s\"",
                    named                 ? cause.row->id

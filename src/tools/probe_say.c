@@ -6,9 +6,8 @@
 
 #include <inttypes.h>
 
-#pragma weak hf_infer_one
-
 #define BODY_TEXT 300
+#define CAUSE_LEAST 0.3 /* less is not worth a line */
 
 static const char *paint(const struct probe_connection *c, enum hf_paint paint)
 {
@@ -307,9 +306,15 @@ static void text_causes(struct probe_connection *c, const struct hf_trial *t)
     }
     const struct hf_infer_context context = {
         .hosting = ids, .hosting_count = known, .is_secure = c->run->target.url.tls};
-    const size_t count =
-        hf_infer_one != NULL && hf_trial_is_dead(t) ? hf_infer_one(t, &context, causes, 3) : 0;
-    for (size_t i = 0; i < count; i++) {
+    const size_t count = hf_trial_is_dead(t) ? hf_infer_one(t, &context, causes, 3) : 0;
+    if (count == 0 || causes[0].likelihood < CAUSE_LEAST) {
+        hf_say_line(&c->run->say,
+                    "    %sthis ending has many causes; `holdfast diagnose` tells "
+                    "them apart%s",
+                    paint(c, HF_PAINT_GREY), paint(c, HF_PAINT_PLAIN));
+        return;
+    }
+    for (size_t i = 0; i < count && causes[i].likelihood >= CAUSE_LEAST / 2; i++) {
         hf_say_line(&c->run->say, "    %s%s %s%s (%s, %.0f %%)", paint(c, HF_PAINT_GREY),
                     i == 0 ? "perhaps" : "or", paint(c, HF_PAINT_PLAIN), causes[i].row->title,
                     causes[i].row->id, 100 * causes[i].likelihood);
@@ -334,7 +339,7 @@ static void text_end(struct probe_connection *c, const struct hf_probe_event *ev
                 paint(c, HF_PAINT_PLAIN), HF_SLICE_ARG(hf_buffer_slice(&clean)));
     if (event->head != NULL) {
         text_refusal(c, event, meaning);
-    } else if (c->run->connections <= 3) {
+    } else if (c->run->connections <= 3 && dead && hf_trial_was_open(t)) {
         text_causes(c, t);
     }
     hf_buffer_reset(&clean);
