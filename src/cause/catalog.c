@@ -118,3 +118,41 @@ void hf_resets_text(uint16_t resets, char text[160])
         add_word(text, "nothing");
     }
 }
+
+/* In the largest unit that leaves it whole. */
+static const char *size_text(double bytes, char text[32])
+{
+    uint64_t size = (uint64_t)bytes;
+    if (size % (1 << 20) == 0) {
+        snprintf(text, 32, "%llu MiB", (unsigned long long)(size >> 20));
+    } else if (size % (1 << 10) == 0) {
+        snprintf(text, 32, "%llu KiB", (unsigned long long)(size >> 10));
+    } else {
+        snprintf(text, 32, "%llu bytes", (unsigned long long)size);
+    }
+    return text;
+}
+
+void hf_catalog_value_text(const struct hf_catalog_row *row, char text[64])
+{
+    const char *unit = hf_verdict_unit(row->class);
+    char low[32], high[32];
+    text[0] = '\0';
+    if (row->value_max <= 0) {
+        return;
+    }
+    if (strcmp(unit, "bytes") == 0) {
+        size_text(row->value_min, low);
+        size_text(row->value_max, high);
+        unit = "";
+    } else { /* a row of a class without a unit tells of a time */
+        snprintf(low, sizeof(low), "%.10g", row->value_min);
+        snprintf(high, sizeof(high), "%.10g", row->value_max);
+        unit = unit[0] == '\0' ? " s" : strcmp(unit, "s") == 0 ? " s" : " messages";
+    }
+    if (row->value_min < row->value_max) {
+        snprintf(text, 64, "%.24s to %.24s%s", low, high, unit);
+    } else {
+        snprintf(text, 64, "%s%s", low, unit);
+    }
+}

@@ -5,7 +5,7 @@
 #ifndef HF_CAUSE_CATALOG_H
 #define HF_CAUSE_CATALOG_H
 
-#include "base/slice.h"
+#include "base/buffer.h"
 #include "base/time.h"
 #include "cause/trial.h"
 #include "cause/verdict.h"
@@ -53,7 +53,7 @@ struct hf_catalog_row {
     enum hf_verdict_class class; /* what a diagnosis would call it */
     /* the timer's default in seconds, or the count or size of a limit; 0 and 0: none or unknown */
     double value_min, value_max;
-    const char *default_note; /* the default in words, where two numbers do not say it; "" */
+    const char *default_note; /* the default in words, with its number and its setting; "" */
     uint16_t resets;          /* 0: nothing does (a lifetime, a restart, a limit) */
     const char *resets_note;  /* in words; "" */
     const char *at_client;    /* what the client sees */
@@ -85,5 +85,9 @@ enum hf_layer hf_layer_from(struct hf_slice text);
 const char *hf_standing_text(enum hf_standing standing);
 /* Words for a set of HF_RESETS_ bits: "any byte, either way", "the client's pongs alone", ... */
 void hf_resets_text(uint16_t resets, char text[160]);
+/* The row's value with its unit: "60 s", "49.5 to 52 s", "16 MiB", "120 messages"; "" without. */
+void hf_catalog_value_text(const struct hf_catalog_row *row, char text[64]);
+/* The whole of docs/causes.md. */
+HF_MUST_USE enum hf_status hf_catalog_document(struct hf_buffer *out);
 
 #endif

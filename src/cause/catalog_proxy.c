@@ -62,7 +62,7 @@ static const struct hf_catalog_row rows[] = {
         .default_note = "send_timeout, 60s",
         .resets = HF_RESETS_READING,
         .resets_note = "the client must read what the server sends",
-        .at_client = "FIN behind the bytes that were on their way",
+        .at_client = "FIN after the bytes that were on their way",
         .at_server = "upstream gets a reset; error log at info: client timed out (110: Connection "
                      "timed out) while proxying upgraded connection",
         .experiment = "stall: we stop reading while the server sends much",
@@ -86,7 +86,7 @@ static const struct hf_catalog_row rows[] = {
         .at_client = "1006 by FIN on every connection that was open at the reload, in one second",
         .at_server = "notice: gracefully shutting down; later a burst of 101 lines in the access "
                      "log with mixed request_time",
-        .experiment = "stagger: all of one reload end together, the same time behind it",
+        .experiment = "stagger: all of one reload end together, the same time after it",
         .fix = "Reload less often, and give old workers longer or no limit.",
         .fix_line = "worker_shutdown_timeout 1h;",
         .source = "nginx/nginx src/core/ngx_cycle.c, src/core/nginx.c; measured",
@@ -237,9 +237,9 @@ static const struct hf_catalog_row rows[] = {
         .class = HF_CLASS_RESTART,
         .value_min = 240,
         .value_max = 240,
-        .default_note = "240s behind a reload, 10s in old versions",
+        .default_note = "240s after a reload, 10s in old versions",
         .resets_note = "any change of any Ingress reloads",
-        .at_client = "1006 on all connections at once, about 4 minutes behind a change; one report "
+        .at_client = "1006 on all connections at once, about 4 minutes after a change; one report "
                      "has 26 to 56 s with a setting of 10 s",
         .at_server = "controller: Backend successfully reloaded",
         .experiment = "stagger: one instant for all; compare with the controller's reloads",
@@ -274,7 +274,7 @@ static const struct hf_catalog_row rows[] = {
     {
         .id = "haproxy-reload",
         .product = "HAProxy",
-        .title = "the old process ends its connections behind a reload",
+        .title = "the old process ends its connections after a reload",
         .layer = HF_LAYER_PROXY,
         .standing = HF_STANDING_MEASURED,
         .class = HF_CLASS_RESTART,
@@ -282,7 +282,7 @@ static const struct hf_catalog_row rows[] = {
         .resets_note = "",
         .at_client = "1006 by FIN, all at once",
         .at_server = "soft-stop running for too long, performing a hard-stop; then lines with K---",
-        .experiment = "stagger: one instant for all, the same time behind each reload",
+        .experiment = "stagger: one instant for all, the same time after each reload",
         .fix = "Raise hard-stop-after, and spread the ends.",
         .fix_line = "hard-stop-after 1h",
         .source = "haproxy/haproxy doc/configuration.txt; measured",

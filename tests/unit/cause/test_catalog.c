@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The catalogue: every row is whole, unambiguous and agrees with itself. */
+/* The catalogue: every row is whole, unambiguous and agrees with itself.
+ * `test_catalog --document` writes docs/causes.md to standard output. */
 #include "cause/catalog.h"
 #include "cause/hosting.h"
 
@@ -70,7 +71,8 @@ static bool is_tidy(const char *text)
 {
     size_t len = strlen(text);
     for (size_t i = 0; i < len; i++) {
-        if (text[i] < ' ' || text[i] > '~' || (text[i] == ' ' && text[i + 1] == ' ')) {
+        if (strchr("|`*<", text[i]) != NULL || text[i] < ' ' || text[i] > '~' ||
+            (text[i] == ' ' && text[i + 1] == ' ')) {
             return false;
         }
     }
@@ -224,8 +226,56 @@ static void layers_are_read_back_from_their_words(void **state)
     assert_string_equal(hf_standing_text(HF_STANDING_HYPOTHESIS), "hypothesis");
 }
 
-int main(void)
+static struct hf_buffer document(void)
 {
+    struct hf_buffer out;
+    hf_buffer_init(&out, &hf_heap, 1 << 20);
+    assert_int_equal(hf_catalog_document(&out), HF_OK);
+    return out;
+}
+
+static void the_document_is_the_one_that_is_made_from_the_table(void **state)
+{
+    struct hf_buffer made = document(), kept;
+    hf_buffer_init(&kept, &hf_heap, 1 << 20);
+    FILE *file = fopen(HF_SOURCE_ROOT "/docs/causes.md", "re");
+    assert_non_null(file);
+    uint8_t chunk[4096];
+    for (size_t n = 1; n > 0;) {
+        n = fread(chunk, 1, sizeof chunk, file);
+        (void)hf_buffer_add(&kept, hf_slice(chunk, n));
+    }
+    (void)fclose(file);
+    assert_true(hf_slice_eq(hf_buffer_slice(&made), hf_buffer_slice(&kept)));
+    hf_buffer_reset(&made);
+    hf_buffer_reset(&kept);
+}
+
+static void a_value_is_told_with_its_unit(void **state)
+{
+    static const struct {
+        const char *id, *text;
+    } cases[] = {
+        {"nginx-proxy-read-60s", "60 s"},         {"daphne-ping-20-30", "49.5 to 52 s"},
+        {"uvicorn-max-size", "16 MiB"},           {"aws-apigw-size", "32 KiB to 128 KiB"},
+        {"engineio-size", "1000000 bytes"},       {"provider-ratelimit", "120 messages"},
+        {"tcp-retries2-924s", "924.6 to 1100 s"}, {"deploy-restart", ""},
+    };
+    char text[64];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        hf_catalog_value_text(hf_catalog_find(hf_slice_of(cases[i].id)), text);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--document") == 0) {
+        struct hf_buffer out = document();
+        bool fine = fwrite(out.data, 1, out.len, stdout) == out.len;
+        hf_buffer_reset(&out);
+        return fine ? 0 : 1;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_catalogue_has_every_row_that_was_promised),
         cmocka_unit_test(every_id_is_lower_case_and_stands_once),
@@ -237,6 +287,8 @@ int main(void)
         cmocka_unit_test(every_recognised_host_points_at_rows_that_exist),
         cmocka_unit_test(what_resets_a_timer_is_said_in_words),
         cmocka_unit_test(layers_are_read_back_from_their_words),
+        cmocka_unit_test(a_value_is_told_with_its_unit),
+        cmocka_unit_test(the_document_is_the_one_that_is_made_from_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
