@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"connect", "a WebSocket client to type at, whose session survives drops", hf_tool_connect},
     {"probe", "holds connections for a time, and says how each opened and ended", hf_tool_probe},
     {"causes", "the known causes of a WebSocket's end, and the line that mends each", hf_tool_causes},
+    {"chaos", "a middlebox that puts faults into connections, with toxiproxy's API", hf_tool_chaos},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
     {"lint", "checks nginx, HAProxy and Caddy configuration for what breaks WebSockets", hf_tool_lint},
 };

@@ -6,6 +6,7 @@
 #define HF_TOOLS_TOOLS_H
 
 int hf_tool_causes(int argc, char **argv);
+int hf_tool_chaos(int argc, char **argv);
 int hf_tool_connect(int argc, char **argv);
 int hf_tool_probe(int argc, char **argv);
 int hf_tool_serve(int argc, char **argv);
