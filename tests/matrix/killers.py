@@ -122,6 +122,20 @@ def uvicorn_ws_ping_timeout(scene):
 
 
 @killer
+def tight_ping_window(scene):
+    """Asked directly: who answers lives, and who loses a few seconds of answers does not. A finding, since it is so tight."""
+    interval, timeout = scene.draw("interval", 1, 4, 0), scene.draw("timeout", 1, 4, 0)
+    if scene.choose("server", "uvicorn", "daphne") == "uvicorn":
+        server = scene.uvicorn({}, "--ws-ping-interval", interval, "--ws-ping-timeout", timeout)
+        late = None
+    else:
+        server = scene.daphne({}, "--ping-interval", interval, "--ping-timeout", timeout)
+        late = interval + timeout + 2.2
+    scene.ask(server.wait())
+    scene.truth = Truth("pong_timeout", interval + timeout, late)
+
+
+@killer
 def uvicorn_ws_max_size(scene):
     size = int(10 ** scene.draw("log10_size", 3.5, 6))
     scene.ask(scene.uvicorn({}, "--ws-max-size", size).wait())

@@ -11,13 +11,24 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "integration"))
 
-from harness import servers  # noqa: E402
+from harness import raw, servers  # noqa: E402,F401
 from harness.process import Process, free_port, wait_for  # noqa: E402,F401
 
 PYTHON = servers.PYTHON
 APPS = HERE / "apps"
+
+
+LOAD = """
+import time
+while True:
+    end = time.monotonic() + 0.02
+    while time.monotonic() < end:
+        pass
+    time.sleep(0.04)
+"""  # a third of a core
 
 
 class CannotRun(Exception):
@@ -118,6 +129,8 @@ class Scene:
         """What diagnose is told to look at, behind some noise when that is wanted."""
         port = server.port
         if self.noise:
+            if self.choose("noise_load", True, False, False):
+                self.server("load", [PYTHON, "-c", LOAD], port=1)
             port = self.box(port, drop=self.draw("noise_drop", 0.03, 0.12), mean=self.draw("noise_mean", 3, 12),
                             jitter=self.draw("noise_jitter", 0.005, 0.03, 3)).port
         self.url = f"ws://127.0.0.1:{port}{path}"
