@@ -68,6 +68,7 @@ struct hf_catalog_row {
     uint16_t http;      /* status of a refused handshake */
     uint16_t how;       /* set of 1 << enum hf_trial_how that it can end in; 0: any */
     uint16_t code_also; /* a second close code that it is known by; 0: none */
+    uint16_t http_also; /* a second status; 0: none */
     bool fixed;         /* the value cannot be configured, or hardly ever is */
     double weight;      /* how common it is, against an ordinary row; 0: ordinary (1) */
 };

@@ -238,7 +238,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "",
         .experiment = "silence: dies at 240 s",
         .fix = "Ping within 200 s.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "MicrosoftDocs/azure-docs#52527",
         .how = HF_CAN(RST) | HF_CAN_FADE,
         .fixed = true,
@@ -260,7 +260,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "",
         .experiment = "silence: dies at 300 s; ping: lives",
         .fix = "Ping within 4 minutes.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://docs.azure.cn/en-us/frontdoor/standard-premium/websocket",
         .how = HF_CAN_DROP,
         .fixed = true,
@@ -349,7 +349,7 @@ static const struct hf_catalog_row rows[] = {
                   "docs.cloud.google.com Gemini Live API, start and manage a session",
         .code = 1011,
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.5,
+        .weight = 0.15,
     },
 };
 

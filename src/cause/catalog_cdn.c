@@ -21,7 +21,7 @@ static const struct hf_catalog_row rows[] = {
         .experiment = "silence: dies at 100 s; ping: lives; path: direct it lives",
         .fix =
             "Ping every 25 to 50 s from either side; only the Enterprise plan can raise the timer.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://community.cloudflare.com/t/cloudflare-websocket-timeout/5865; "
                   "buildbot/buildbot#4078",
         .how = HF_CAN_DROP,
@@ -69,7 +69,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "cloudflare/cloudflare-docs "
                   "src/content/docs/fundamentals/reference/connection-limits.mdx (for a WebSocket "
                   "inferred)",
-        .how = HF_CAN_DROP,
+        .how = HF_CAN_DROP | HF_CAN(SILENCE),
         .fixed = true,
     },
     {
@@ -158,6 +158,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "cloudflare/cloudflare-docs src/content/docs/network/websockets.mdx",
         .http = 426,
         .how = HF_CAN(STATUS),
+        .http_also = 400,
     },
     {
         .id = "cf-waf-bot-challenge",
@@ -177,6 +178,7 @@ static const struct hf_catalog_row rows[] = {
                   "cloudflare/cloudflare-docs#3405",
         .http = 403,
         .how = HF_CAN(STATUS),
+        .http_also = 503,
     },
     {
         .id = "cf-cache-rule-ws",
@@ -249,7 +251,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "the peer closed",
         .experiment = "silence: dies at 270 s from such a machine",
         .fix = "Ping more often than that.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "cloudflare/cloudflare-docs#3405",
         .how = HF_CAN_DROP | HF_CAN(RST),
         .fixed = true,
@@ -334,7 +336,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "CloudFront ends the origin's side",
         .experiment = "beat: dies at 600 s; server's messages: live",
         .fix = "Let the server beat, within 10 minutes.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://repost.aws/questions/QU05nkjxdfRC2E67FGICmP3g",
         .how = HF_CAN_DROP,
         .fixed = true,
@@ -409,7 +411,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "",
         .experiment = "silence: dies at 60 s",
         .fix = "Ping; nothing to set.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source =
             "https://fly.io/docs/reference/services/; "
             "https://community.fly.io/t/tcp-idle-timeouts-restrictions-have-been-removed/15160",
@@ -532,7 +534,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "router: code=H15 (or H28), status=101, service is the whole age",
         .experiment = "silence: dies at 55 s; ping: lives",
         .fix = "Ping within 50 s.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://help.heroku.com/BZGH6WMY; https://lxcid.com/2017/06/03/socket.io-heroku",
         .how = HF_CAN_DROP,
         .fixed = true,
@@ -572,7 +574,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "x-railway-request-id in its log",
         .experiment = "silence: dies at 60 s; busy: dies at 300 s",
         .fix = "Ping within 60 s, and let clients come back.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "railwayapp/docs src/docs/reference/public-networking.md",
         .how = HF_CAN_DROP,
         .fixed = true,
@@ -594,7 +596,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "the sandbox goes to standby",
         .experiment = "silence: dies at 900 s; ping: lives",
         .fix = "Ping.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://docs.blaxel.ai/knowledge-base/troubleshooting/"
                   "websocket-connection-timeouts-and-15-minute-limit",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
@@ -616,7 +618,7 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "",
         .experiment = "silence and busy: find the timer by trying",
         .fix = "Ping often, and let clients come back.",
-        .fix_line = "",
+        .fix_line = "heartbeat.interval: 25s",
         .source = "https://docs.netlify.com/build/server/real-time/",
         .how = HF_CAN_DROP | HF_CAN(CLOSE),
         .weight = 0.3,

@@ -24,7 +24,7 @@ static const struct hf_catalog_row rows[] = {
         .source =
             "https://developer.chrome.com/blog/timer-throttling-in-chrome-88; mqttjs/MQTT.js#1268",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.6,
+        .weight = 0.2,
     },
     {
         .id = "ios-background",
@@ -281,7 +281,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "net.ipv4.tcp_keepalive_time = 30",
         .source = "python-websockets/websockets docs/topics/keepalive.rst",
         .how = HF_CAN(SILENCE),
-        .weight = 0.5,
+        .weight = 0.2,
     },
     {
         .id = "tcp-retries2-924s",
@@ -310,8 +310,9 @@ static const struct hf_catalog_row rows[] = {
         .title = "full segments vanish on the way",
         .layer = HF_LAYER_NETWORK,
         .standing = HF_STANDING_SOURCED,
-        .class = HF_CLASS_NETWORK,
-        .default_note = "1420 in WireGuard, 1492 with PPPoE, 1500 in Docker",
+        .class = HF_CLASS_SIZE_LIMIT,
+        .default_note = "from about 1200 bytes up: 1420 for a segment in WireGuard, 1492 with "
+                        "PPPoE, 1500 in Docker",
         .resets_note = "",
         .at_client = "handshake and small messages pass, one of more than about 1400 bytes stalls; "
                      "then a ping timeout",
@@ -322,6 +323,8 @@ static const struct hf_catalog_row rows[] = {
                     "--clamp-mss-to-pmtu",
         .source = "mochman/Bypass_CGNAT#33; lxc/incus#2405; docker/for-linux#594",
         .how = HF_CAN_FADE,
+        .value_min = 1200,
+        .value_max = 1500,
     },
     {
         .id = "corporate-proxy",
@@ -340,7 +343,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "https://webproxy.diladele.com/docs/faq/proxy/http_upgrade_web_sockets/",
         .how = HF_CAN(STATUS) | HF_CAN(TLS) | HF_CAN(FIN) | HF_CAN(RST) | HF_CAN(SLOW) |
                HF_CAN(REFUSED) | HF_CAN(UNREACHABLE),
-        .weight = 0.5,
+        .weight = 0.2,
     },
     {
         .id = "mobile-handover",
@@ -358,7 +361,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "",
         .source = "satyajiit/aster-mcp#9; flutter/flutter#35272",
         .how = HF_CAN_FADE,
-        .weight = 0.7,
+        .weight = 0.4,
     },
 };
 

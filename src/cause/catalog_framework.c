@@ -107,7 +107,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "socketio/socket.io packages/engine.io/lib/server.ts; measured",
         .code = 1005,
         .reason = "ping timeout",
-        .how = HF_CAN(CLOSE) | HF_CAN_DROP,
+        .how = HF_CAN(CLOSE),
     },
     {
         .id = "engineio-v2-30s",
@@ -130,8 +130,8 @@ static const struct hf_catalog_row rows[] = {
                   "https://socket.dev/npm/package/engine.io/diff/3.6.0",
         .code = 1005,
         .reason = "ping timeout",
-        .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.4,
+        .how = HF_CAN(CLOSE),
+        .weight = 0.15,
     },
     {
         .id = "engineio-size",
@@ -177,7 +177,7 @@ static const struct hf_catalog_row rows[] = {
         .code_also = 1000,
         .reason = "did not receive server activity",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.6,
+        .weight = 0.3,
     },
     {
         .id = "spring-relay",
@@ -200,7 +200,7 @@ static const struct hf_catalog_row rows[] = {
             "spring-projects/spring-framework spring-messaging StompBrokerRelayMessageHandler.java",
         .reason = "No messages received",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.4,
+        .weight = 0.1,
     },
     {
         .id = "spring-limits",
@@ -291,6 +291,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "learn.microsoft.com HubOptions.KeepAliveInterval; dotnet/aspnetcore SignalR "
                   "client, DEFAULT_TIMEOUT_IN_MS = 30000",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
+        .weight = 0.6,
     },
     {
         .id = "signalr-classic",
@@ -312,7 +313,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "foxjazz/SignalR wiki; the client's source (keepAliveTimeoutCount 2, "
                   "disconnectTimeout 30000; its path was not found)",
         .how = HF_CAN_DROP | HF_CAN(CLOSE),
-        .weight = 0.4,
+        .weight = 0.1,
     },
     {
         .id = "aspnet-keepalive",
@@ -376,7 +377,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "rails/rails actioncable/app/javascript/action_cable/connection_monitor.js",
         .reason = "stale connection",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.4,
+        .weight = 0.2,
     },
     {
         .id = "gorilla-60s",
@@ -397,6 +398,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "conn.SetReadDeadline(time.Now().Add(pongWait))",
         .source = "gorilla/websocket examples/chat/client.go; cloudflare/cloudflared#1282",
         .how = HF_CAN_DROP | HF_CAN(RST) | HF_CAN(CLOSE),
+        .weight = 0.6,
     },
     {
         .id = "meteor-ddp",
@@ -417,7 +419,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "heartbeatTimeout: 60000",
         .source = "meteor/meteor packages/ddp-client/common/livedata_connection.js",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.4,
+        .weight = 0.1,
     },
     {
         .id = "tkhttp-25s",
@@ -438,7 +440,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "inactivity_timeout(Duration::from_secs(60))",
         .source = "tk-http documentation, struct Config",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.2,
+        .weight = 0.05,
     },
     {
         .id = "mqtt-1.5x",
@@ -461,7 +463,7 @@ static const struct hf_catalog_row rows[] = {
             "MQTT 3.1.1 section 3.1.2.10 [MQTT-3.1.2-24], as quoted in apache/activemq-artemis#497",
         .reason = "exceeded timeout",
         .how = HF_CAN_DROP | HF_CAN(RST),
-        .weight = 0.5,
+        .weight = 0.3,
     },
     {
         .id = "deno-idle-30s",
@@ -482,7 +484,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "Deno.upgradeWebSocket(req, { idleTimeout: 120 })",
         .source = "https://docs.deno.com/api/deno/~/Deno.UpgradeWebSocketOptions.idleTimeout",
         .how = HF_CAN(CLOSE) | HF_CAN_DROP,
-        .weight = 0.5,
+        .weight = 0.2,
     },
     {
         .id = "graphql-ws-init",

@@ -99,6 +99,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "connectionPool.tcp.idleTimeout: 24h",
         .source = "istio/istio#43066",
         .how = HF_CAN_DROP | HF_CAN(RST),
+        .weight = 0.6,
     },
     {
         .id = "pomerium-30s",
@@ -118,7 +119,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "allow_websockets: true",
         .source = "https://www.pomerium.com/docs/reference/routes/timeouts.md",
         .how = HF_CAN_DROP | HF_CAN(RST),
-        .weight = 0.4,
+        .weight = 0.1,
     },
     {
         .id = "traefik-idle-180s",
@@ -139,6 +140,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "--entryPoints.websecure.transport.respondingTimeouts.idleTimeout=3600s",
         .source = "traefik/traefik#8668; docs entrypoints.md",
         .how = HF_CAN_DROP,
+        .weight = 0.7,
     },
     {
         .id = "traefik-lingering",
@@ -197,6 +199,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "caddyserver/caddy modules/caddyhttp/reverseproxy/streaming.go",
         .code = 1001,
         .how = HF_CAN(CLOSE),
+        .weight = 0.5,
     },
     {
         .id = "caddy-stream-timeout",
@@ -213,7 +216,7 @@ static const struct hf_catalog_row rows[] = {
         .fix = "Take stream_timeout out.",
         .fix_line = "stream_timeout 0",
         .source = "caddyserver/caddy modules/caddyhttp/reverseproxy/reverseproxy.go",
-        .how = HF_CAN_DROP | HF_CAN(CLOSE),
+        .how = HF_CAN_DROP,
         .weight = 0.5,
     },
     {

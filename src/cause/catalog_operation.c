@@ -17,8 +17,10 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "the limiter's line; its count is that of the chunks",
         .experiment = "message: dies at the N-th, whatever the clock; one large message lives",
         .fix = "Count whole messages of the client alone (never chunks, frames, control frames or "
-               "what the server sends), and slow down instead of closing.",
-        .fix_line = "limits.messages_per_minute: 60",
+               "what the server sends) and slow down instead of closing; or switch the "
+               "application's limiter off and let holdfast serve count.",
+        .fix_line = "WS_RATE_LIMIT_ENABLED=false in the application; limits.messages_per_minute: "
+                    "60 in holdfast serve",
         .source =
             "myrialabs/clopen#258 (50, 100 and 200 a second); actionhero/keryx#114 (20 a second)",
         .code = 1008,
@@ -223,7 +225,7 @@ static const struct hf_catalog_row rows[] = {
         .code = 1012,
         .code_also = 1001,
         .how = HF_CAN(CLOSE) | HF_CAN_DROP | HF_CAN(RST),
-        .weight = 1.5,
+        .weight = 2,
     },
     {
         .id = "k8s-grace-30s",
@@ -281,7 +283,7 @@ static const struct hf_catalog_row rows[] = {
         .reason = "Too many open files",
         .http = 500,
         .how = HF_CAN(SLOW) | HF_CAN(STATUS) | HF_CAN(RST) | HF_CAN(UNREACHABLE),
-        .weight = 0.6,
+        .weight = 0.4,
     },
     {
         .id = "browser-conn-limit",

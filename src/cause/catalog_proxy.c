@@ -26,7 +26,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "nginx/nginx src/http/ngx_http_upstream.c, "
                   "src/http/modules/ngx_http_proxy_module.c; measured (nginx 1.22.1)",
         .how = HF_CAN_DROP,
-        .weight = 2,
+        .weight = 3,
     },
     {
         .id = "nginx-proxy-send-60s",
@@ -47,7 +47,7 @@ static const struct hf_catalog_row rows[] = {
         .fix = "Find what blocks the application; the timer only sets how long it may last.",
         .fix_line = "proxy_send_timeout 300s;",
         .source = "nginx/nginx src/http/ngx_http_upstream.c; measured (urt=2.010 rt=31.841)",
-        .how = HF_CAN_DROP,
+        .how = HF_CAN_DROP | HF_CAN(SILENCE),
         .weight = 0.7,
     },
     {
@@ -130,6 +130,7 @@ static const struct hf_catalog_row rows[] = {
         .http = 426,
         .how = HF_CAN(STATUS),
         .weight = 2,
+        .http_also = 400,
     },
     {
         .id = "nginx-upstream-rst",
@@ -269,7 +270,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "timeout tunnel 1h",
         .source = "haproxy/haproxy doc/configuration.txt; measured (HAProxy 2.6.12)",
         .how = HF_CAN_DROP,
-        .weight = 1.4,
+        .weight = 0.8,
     },
     {
         .id = "haproxy-reload",

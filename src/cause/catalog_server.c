@@ -65,22 +65,25 @@ static const struct hf_catalog_row rows[] = {
     },
     {
         .id = "uvicorn-app-exception",
-        .product = "uvicorn",
+        .product = "uvicorn, daphne",
         .title = "the application raised an exception",
         .layer = HF_LAYER_SERVER,
         .standing = HF_STANDING_MEASURED,
         .class = HF_CLASS_MESSAGE_LIMIT,
         .default_note = "",
         .resets_note = "",
-        .at_client = "1006: FIN without a Close frame (0.17.6), after a certain message",
-        .at_server = "ERROR: Exception in ASGI application",
+        .at_client = "uvicorn (0.17.6): 1006, a FIN without a Close frame; daphne: Close 1011 with "
+                     "an empty reason; after a certain message",
+        .at_server = "ERROR: Exception in ASGI application (uvicorn); ERROR Exception inside "
+                     "application (daphne)",
         .experiment = "message: the same message ends it each time; then the log",
         .fix = "Catch it in the application, and close with a code.",
         .fix_line = "",
         .source = "measured",
-        .reason = "Exception in ASGI application",
-        .how = HF_CAN_DROP,
+        .reason = "Exception in",
+        .how = HF_CAN_DROP | HF_CAN(CLOSE),
         .weight = 0.4,
+        .code = 1011,
     },
     {
         .id = "uvicorn-sigterm",
@@ -182,6 +185,7 @@ static const struct hf_catalog_row rows[] = {
         .source = "django/daphne daphne/cli.py",
         .code = 1000,
         .how = HF_CAN(CLOSE),
+        .weight = 0.1,
     },
     {
         .id = "daphne-size",
@@ -296,7 +300,7 @@ static const struct hf_catalog_row rows[] = {
         .fix_line = "--timeout 120",
         .source = "benoitc/gunicorn gunicorn/config.py, gunicorn/arbiter.py; encode/uvicorn "
                   "uvicorn/workers.py; measured (27.5 to 28.5 s)",
-        .how = HF_CAN_DROP | HF_CAN(RST),
+        .how = HF_CAN_DROP | HF_CAN(RST) | HF_CAN(SILENCE),
         .weight = 1.5,
     },
     {

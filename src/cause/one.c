@@ -8,7 +8,7 @@
 
 /* Of a cause that comes at any age: per unit of ln(seconds), as a timer of unknown length. */
 #define ANY_AGE 0.12
-#define TOO_LITTLE 0.08 /* a likelihood below which a cause is not named first */
+#define TOO_LITTLE 0.12 /* a likelihood below which a cause is not named first */
 #define SOON_S 2.0
 
 struct evidence {
@@ -123,7 +123,7 @@ static double pong_fit(const struct evidence *e, const struct hf_catalog_row *ro
     bool missed = pongs < pings || (pings > 0 && t->plan.pong == HF_PONG_EMPTY);
     if (on_the_way) { /* of a pong that is lost on the way the server knows nothing */
         double near = hf_rank_near(row, e->age, e->facts.unsure, e->context);
-        return missed ? 0.05 * near : near;
+        return missed ? 0.05 * near : pings == 0 ? 0.2 * near : near;
     }
     double near = hf_rank_near(row, quiet_of(e, row->resets), e->facts.unsure, e->context);
     return pings == 0 ? 0.05 * near : missed ? near : 0.03 * near;
@@ -171,6 +171,9 @@ static double blocked_fit(const struct evidence *e, const struct hf_catalog_row 
         return 0.1 * hf_rank_near(row, e->age, e->facts.unsure, e->context);
     }
     double silent = quiet_of(e, HF_RESETS_DOWN);
+    if (e->facts.hows & 1u << HF_HOW_SILENCE) { /* it may still come to its end */
+        return 0.5 * ANY_AGE;
+    }
     double near = hf_rank_near(row, silent, e->facts.unsure, e->context);
     uint64_t asked = t->count[HF_MOMENT_PING_SENT] + t->count[HF_MOMENT_SENT];
     if (asked == 0) {
@@ -184,6 +187,9 @@ static double blocked_fit(const struct evidence *e, const struct hf_catalog_row 
 static double moment_fit(const struct evidence *e, const struct hf_catalog_row *row)
 {
     bool was_open = hf_trial_was_open(e->trial);
+    if (row->class == HF_CLASS_NONE) {
+        return 0;
+    }
     if (was_open == (row->class == HF_CLASS_HANDSHAKE)) {
         return was_open ? 0 : 0.02 * ANY_AGE; /* a firewall may also refuse what is new */
     }
@@ -200,8 +206,12 @@ static double moment_fit(const struct evidence *e, const struct hf_catalog_row *
         return size_fit(e, row);
     case HF_CLASS_BLOCKED_SERVER:
         return blocked_fit(e, row);
-    case HF_CLASS_RESTART:
     case HF_CLASS_NETWORK:
+        if ((e->facts.hows & 1u << HF_HOW_TIMEOUT) && row->value_max > 0) {
+            return hf_rank_near(row, quiet_of(e, HF_RESETS_DOWN), e->facts.unsure, e->context);
+        }
+        return ANY_AGE;
+    case HF_CLASS_RESTART:
     case HF_CLASS_HANDSHAKE:
         return ANY_AGE;
     case HF_CLASS_NONE:
@@ -222,13 +232,16 @@ size_t hf_infer_one(const struct hf_trial *t, const struct hf_infer_context *con
     double scale = context != NULL && context->scale > 0 ? context->scale : 1;
     e.soon = SOON_S * scale;
     e.is_quiet = t->end.silent_rx > 0 || t->end.silent_tx > 0;
-    e.counted = t->moment_count > 0 || t->plan.ping_every > 0 || t->plan.message_every > 0;
+    /* Silent from the open on, both ways: that nothing is counted is then a count. */
+    bool is_silent = e.is_quiet && t->end.silent_rx >= t->end.age && t->end.silent_tx >= t->end.age;
+    e.counted =
+        is_silent || t->moment_count > 0 || t->plan.ping_every > 0 || t->plan.message_every > 0;
     for (size_t i = 0; i < HF_MOMENT_KINDS; i++) {
         e.counted = e.counted || t->count[i] > 0;
     }
     hf_rank_facts_of(t, &e.facts);
     size_t count = 0;
-    double total = hf_rank_unknown(&e.facts) * ANY_AGE;
+    double total = hf_rank_unknown(&e.facts) * ANY_AGE * (hf_trial_was_open(t) ? 1 : 3);
     for (size_t i = 0; i < hf_catalog_count(); i++) {
         const struct hf_catalog_row *row = hf_catalog_at(i);
         double weight = moment_fit(&e, row);

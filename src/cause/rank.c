@@ -104,7 +104,7 @@ static double density_of_setting(double seconds, double sigma)
 double hf_rank_near(const struct hf_catalog_row *row, double value, double unsure,
                     const struct hf_infer_context *context)
 {
-    bool is_time = strcmp(hf_verdict_unit(row->class), "s") == 0;
+    bool is_time = row->class != HF_CLASS_MESSAGE_LIMIT && row->class != HF_CLASS_SIZE_LIMIT;
     if (value <= 0) {
         return BROAD_DENSITY / 20;
     }
@@ -119,7 +119,9 @@ double hf_rank_near(const struct hf_catalog_row *row, double value, double unsur
     unsure = fmin(unsure, value * 0.9);
     value -= unsure / 2;
     slack = (slack + unsure / 2) / value;
-    double sigma = sqrt(0.02 * 0.02 + slack * slack);
+    /* A timer is looked at late, hardly ever early. */
+    double late = value > row->value_max ? 0.008 : 0.004;
+    double sigma = sqrt(late * late + slack * slack);
     double other = is_time ? density_of_setting(value, sigma) : BROAD_DENSITY;
     if (row->value_max <= 0) {
         return other;
@@ -157,9 +159,19 @@ static double code_of(const struct hf_catalog_row *row, uint16_t code)
         return 0.8;
     }
     if (row->code != 0) {
+        return 0.002;
+    }
+    switch (code) { /* of a row that ends with any code, or where no source tells which */
+    case 1000:
+        return 0.3;
+    case 1001:
+    case 1005:
+        return 0.1;
+    case 1008:
+        return 0.05;
+    default: /* these say something else than that a time was over */
         return 0.01;
     }
-    return code >= 3000 ? 0.02 : 0.08;
 }
 
 static bool contains_nocase(const char *text, const char *part)
@@ -187,10 +199,10 @@ static double reason_of(const struct hf_catalog_row *row, const struct hf_rank_f
 
 static double status_of(const struct hf_catalog_row *row, uint16_t http)
 {
-    if (row->http == http) {
+    if (row->http == http || (row->http_also != 0 && row->http_also == http)) {
         return 0.8;
     }
-    return row->http != 0 ? 0.01 : 0.05;
+    return row->http != 0 ? 0.002 : 0.05;
 }
 
 double hf_rank_ending(const struct hf_catalog_row *row, const struct hf_rank_facts *facts)
@@ -216,11 +228,22 @@ double hf_rank_ending(const struct hf_catalog_row *row, const struct hf_rank_fac
 
 double hf_rank_unknown(const struct hf_rank_facts *facts)
 {
-    double p = 0.5 * 0.12;
+    /* These have a hundred reasons of which the catalogue tells but few. */
+    const uint32_t plain = 1u << HF_HOW_REFUSED | 1u << HF_HOW_UNREACHABLE | 1u << HF_HOW_NO_NAME |
+                           1u << HF_HOW_SLOW | 1u << HF_HOW_ERRNO;
+    double p = facts->hows & plain ? 0.5 : 0.5 * 0.12;
     if (facts->code != 0) { /* codes of applications are their own, 1000 is everybody's */
-        p *= facts->code >= 3000 ? 0.5 : facts->code == 1000 ? 0.4 : 0.1;
+        p *= facts->code >= 3000 ? 0.5 : facts->code == 1000 ? 1 : 0.1;
     }
-    return facts->http != 0 ? 0.05 * p : p;
+    if (facts->http != 0) { /* a status that says why, and one that says only that */
+        static const uint16_t telling[] = {301, 403, 426, 429, 520, 522, 524};
+        bool tells = false;
+        for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++) {
+            tells = tells || facts->http == telling[i];
+        }
+        p = tells ? 0.1 * p : 8 * p;
+    }
+    return p;
 }
 
 void hf_rank_insert(struct hf_named_cause *out, size_t *count, size_t max,
@@ -264,7 +287,7 @@ size_t hf_rank_finish(struct hf_named_cause *out, size_t count, double total)
 
 /* How well a row of its own class fits a verdict of another. */
 static double kinship(const struct hf_catalog_row *row, enum hf_verdict_class class,
-                      uint16_t resets, const struct hf_rank_facts *facts)
+                      uint16_t resets)
 {
     uint32_t silent = 1u << HF_HOW_SILENCE | 1u << HF_HOW_TIMEOUT;
     if (row->class == class) {
@@ -272,9 +295,6 @@ static double kinship(const struct hf_catalog_row *row, enum hf_verdict_class cl
     }
     if (class == HF_CLASS_NETWORK && row->class == HF_CLASS_IDLE_TIMER && (row->how & silent)) {
         return 0.4; /* a path that forgets is a silent path too */
-    }
-    if (class == HF_CLASS_SIZE_LIMIT && row->class == HF_CLASS_NETWORK && (facts->hows & silent)) {
-        return 0.3;
     }
     if (class == HF_CLASS_IDLE_TIMER && row->class == HF_CLASS_PONG_TIMEOUT && resets != 0 &&
         (resets & ~HF_RESETS_PONG_C) == 0) {
@@ -288,14 +308,14 @@ static double resets_fit(const struct hf_catalog_row *row, uint16_t resets, uint
 {
     const uint16_t bytes = HF_RESETS_ANY_BYTE;
     uint16_t known = row->resets & HF_RESETS_PACKET ? bytes : row->resets & bytes;
-    if (known == 0) {
-        return 0.3; /* the row tells of other things than bytes */
+    if (known == 0) { /* the row tells of other things than bytes */
+        return resets & bytes ? 0.02 : 0.3;
     }
     unsigned wrong = (unsigned)__builtin_popcount(resets & bytes & ~known) +
                      (unsigned)__builtin_popcount(resets_not & bytes & known);
     double fit = pow(0.12, wrong);
     if ((row->resets & HF_RESETS_BOTH) != (resets & HF_RESETS_BOTH)) {
-        fit *= resets & HF_RESETS_BOTH ? 0.05 : 0.4;
+        fit *= resets & HF_RESETS_BOTH ? 0.01 : 0.4;
     }
     return fit;
 }
@@ -311,7 +331,7 @@ size_t hf_rank_causes(enum hf_verdict_class class, double value, uint16_t resets
     double total = hf_rank_unknown(f) * (has_value ? BROAD_DENSITY : 1);
     for (size_t i = 0; i < hf_catalog_count(); i++) {
         const struct hf_catalog_row *row = hf_catalog_at(i);
-        double weight = kinship(row, class, resets, f);
+        double weight = kinship(row, class, resets);
         if (weight <= 0) {
             continue;
         }
@@ -319,7 +339,8 @@ size_t hf_rank_causes(enum hf_verdict_class class, double value, uint16_t resets
         if (has_value && row->class == class) {
             weight *= hf_rank_near(row, value, f->unsure, context);
         }
-        if (class == HF_CLASS_IDLE_TIMER && (resets | f->resets_not) != 0) {
+        if ((class == HF_CLASS_IDLE_TIMER || class == HF_CLASS_PONG_TIMEOUT) &&
+            (resets | f->resets_not) != 0) {
             weight *= resets_fit(row, resets, f->resets_not);
         }
         total += weight;

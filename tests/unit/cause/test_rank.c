@@ -201,6 +201,51 @@ static void a_status_of_the_handshake_names_what_refused(void **state)
     }
 }
 
+static void what_has_a_hundred_reasons_stays_unknown(void **state)
+{
+    static const enum hf_trial_how hows[] = {HF_HOW_REFUSED, HF_HOW_UNREACHABLE, HF_HOW_NO_NAME,
+                                             HF_HOW_SLOW, HF_HOW_TLS};
+    static const uint16_t statuses[] = {200, 302, 401, 404, 502, 503, 504};
+    for (size_t i = 0; i < sizeof(hows) / sizeof(hows[0]); i++) {
+        struct hf_trial t = refused(0);
+        t.end.how = hows[i];
+        t.end.phase = i < 3 ? HF_PHASE_TCP : HF_PHASE_UPGRADE;
+        infer(&t, hosted_by(NULL));
+        assert_int_equal(count, 0);
+    }
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        struct hf_trial t = refused(statuses[i]);
+        infer(&t, hosted_by(NULL));
+        assert_int_equal(count, 0);
+    }
+}
+
+static void a_row_that_ends_nothing_is_never_named(void **state)
+{
+    for (double age = 1; age < 100000; age *= 1.3) {
+        for (unsigned how = HF_HOW_CLOSE; how < HF_HOW_KINDS; how++) {
+            struct hf_trial t = ended((enum hf_trial_how)how, age);
+            t.end.code = 1001;
+            infer(&t, NULL);
+            for (size_t i = 0; i < count; i++) {
+                assert_true(causes[i].row->class != HF_CLASS_NONE);
+            }
+        }
+    }
+}
+
+static void the_kernel_that_gives_up_after_a_quarter_of_an_hour_is_retransmission(void **state)
+{
+    struct hf_trial t = ended(HF_HOW_TIMEOUT, 1930);
+    const struct hf_moment moments[] = {{.at = AT(1000), .kind = HF_MOMENT_GOT},
+                                        {.at = AT(1001), .kind = HF_MOMENT_SENT}};
+    add(&t, moments, 2);
+    t.end.silent_rx = AT(930);
+    t.end.silent_tx = AT(929);
+    infer(&t, hosted_by(NULL));
+    assert_top("tcp-retries2-924s");
+}
+
 static void close_codes_lead_to_their_rows(void **state)
 {
     static const struct {
@@ -208,6 +253,8 @@ static void close_codes_lead_to_their_rows(void **state)
         const char *reason, *id;
     } cases[] = {
         {1012, "", "deploy-restart"},
+        {1011, "", "uvicorn-app-exception"},
+        {1001, "", "deploy-restart"},
         {1009, "", "proto-1009"},
         {1007, "", "proto-1007"},
         {1002, "", "proto-1002"},
@@ -413,6 +460,9 @@ int main(void)
         cmocka_unit_test(traffic_to_the_end_makes_a_lifetime_of_it),
         cmocka_unit_test(a_close_of_cloudflares_edge_names_itself),
         cmocka_unit_test(a_status_of_the_handshake_names_what_refused),
+        cmocka_unit_test(what_has_a_hundred_reasons_stays_unknown),
+        cmocka_unit_test(a_row_that_ends_nothing_is_never_named),
+        cmocka_unit_test(the_kernel_that_gives_up_after_a_quarter_of_an_hour_is_retransmission),
         cmocka_unit_test(close_codes_lead_to_their_rows),
         cmocka_unit_test(a_silent_path_behind_a_long_silence_is_a_box_that_forgot),
         cmocka_unit_test(a_scaled_world_is_named_by_its_unscaled_defaults),
