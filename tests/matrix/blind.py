@@ -6,14 +6,12 @@ import signal
 import subprocess
 import time
 import traceback
-from pathlib import Path
 
 import witness
 from killers import KILLERS
-from scene import ROOT, CannotRun, Scene
+from scene import BINARY, CannotRun, Scene
 from truth import judge
 
-BINARY = Path(os.environ.get("HOLDFAST_BIN", ROOT / "build" / "holdfast"))
 LATE = 25  # seconds beyond its budget, after which diagnose is ended
 
 

@@ -6,6 +6,8 @@ it looks, from what its own log says when the run is over."""
 import signal
 
 import networks
+import profiles
+import stories
 from scene import APPS, free_port, servers, signal_of
 from truth import Truth
 
@@ -279,3 +281,5 @@ def healthy_with_server_pings(scene):
 
 
 networks.register(KILLERS)
+profiles.register(KILLERS)
+stories.register(KILLERS)

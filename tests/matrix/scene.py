@@ -19,6 +19,7 @@ from harness.process import Process, free_port, wait_for  # noqa: E402,F401
 
 PYTHON = servers.PYTHON
 APPS = HERE / "apps"
+BINARY = Path(os.environ.get("HOLDFAST_BIN", ROOT / "build" / "holdfast"))
 
 
 LOAD = """
@@ -124,6 +125,12 @@ class Scene:
         port = free_port()
         words = {"listen": port, "target": target, "seed": self.seed, **how}
         return self.server("box", [PYTHON, HERE / "box.py", json.dumps(words)], port=port).wait()
+
+    def chaos(self, target, profile, *words):
+        """`holdfast chaos` with that profile in front of a server."""
+        port = free_port()
+        return self.server("chaos", [BINARY, "chaos", "--profile", profile, "--listen", f"127.0.0.1:{port}", "--upstream",
+                                     f"127.0.0.1:{target}", "--seed", self.seed, *words], port=port).wait()
 
     def ask(self, server, path="/"):
         """What diagnose is told to look at, behind some noise when that is wanted."""

@@ -33,7 +33,7 @@ def story_a_gateway_with_a_lifetime(scene):
     """2: a gateway on the way ends each connection at an age."""
     server = scene.node({"heartbeat": [2, "own"]}).wait()
     beats(scene)
-    scene.chaos(server.port, "--toxic", f"max_lifetime:lifetime={int(FIFTH * 1000)}")
+    scene.ask(scene.chaos(server.port, "story-a-2", "--scale", "0.2"))
     scene.truth = Truth("lifetime", FIFTH)
 
 
@@ -49,9 +49,9 @@ def story_a_worker_with_a_blocked_loop(scene):
 @story
 def story_a_ping_kills_the_path(scene):
     """4: the first ping of the server ends it, by a filter on the way."""
-    server = scene.uvicorn({}, "--ws-ping-interval", FIFTH - 0.5, "--ws-ping-timeout", "4").wait()
-    beats(scene)
-    scene.chaos(server.port, "--toxic", "kill_on_ping:delay=500")
+    server = scene.uvicorn().wait()
+    beats(scene, "10s")  # Daphne's pings, which the profile plays, wait for messages
+    scene.ask(scene.chaos(server.port, "story-a-4", "--scale", "0.2"))
     scene.truth = Truth("network")
 
 
@@ -59,7 +59,7 @@ def story_a_ping_kills_the_path(scene):
 def story_a_handshake_that_never_ends(scene):
     """6: the origin's answer never comes, and who asked is told so after 4.8 s."""
     beats(scene)
-    scene.chaos(scene.node().wait().port, "--toxic", f"refuse:status=522,delay={int(FIFTH * 1000)}")
+    scene.ask(scene.chaos(scene.node().wait().port, "story-a-6", "--scale", "0.2"))
     scene.truth = Truth("handshake")
 
 
