@@ -339,6 +339,9 @@ size_t hf_rank_causes(enum hf_verdict_class class, double value, uint16_t resets
         if (has_value && row->class == class) {
             weight *= hf_rank_near(row, value, f->unsure, context);
         }
+        if (f->counts_down && row->value_max > 0) {
+            weight *= 0.01; /* its number is one of client messages */
+        }
         if ((class == HF_CLASS_IDLE_TIMER || class == HF_CLASS_PONG_TIMEOUT) &&
             (resets | f->resets_not) != 0) {
             weight *= resets_fit(row, resets, f->resets_not);

@@ -14,6 +14,7 @@ struct hf_rank_facts {
     const char *reason;  /* of that Close, or a line of a log; NULL or "": none */
     uint16_t http;       /* status of a refused handshake; 0: none */
     uint16_t resets_not; /* HF_RESETS_ of what was sent, and did not keep it alive */
+    bool counts_down;    /* message_limit: it is the server's messages that are counted */
     double unsure;       /* seconds that the value may be too large by */
 };
 /* Of one trial that ended. The reason is borrowed from it. */

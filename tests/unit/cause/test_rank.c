@@ -397,6 +397,10 @@ static void classes_name_only_rows_of_their_own(void **state)
     rank(HF_CLASS_MESSAGE_LIMIT, 16385, 0,
          &(struct hf_rank_facts){.hows = 1u << HF_HOW_CLOSE, .code = 1008}, NULL);
     assert_top("ws-numfragments-bug");
+    rank(HF_CLASS_MESSAGE_LIMIT, 120, 0, NULL, NULL);
+    assert_top("provider-ratelimit");
+    rank(HF_CLASS_MESSAGE_LIMIT, 120, 0, &(struct hf_rank_facts){.counts_down = true}, NULL);
+    assert_top("app-ratelimit-chunks");
     rank(HF_CLASS_SIZE_LIMIT, 16777216, 0,
          &(struct hf_rank_facts){.hows = 1u << HF_HOW_CLOSE, .code = 1009}, NULL);
     assert_top("uvicorn-max-size");
