@@ -101,6 +101,15 @@ size_t hf_probe_hosting(const struct hf_probe *p, const struct hf_hosting **host
     return p->hosting_count;
 }
 
+struct hf_infer_context hf_probe_context(const struct hf_probe *p, const char **ids)
+{
+    for (size_t i = 0; i < p->hosting_count; i++) {
+        ids[i] = p->hosting[i]->id;
+    }
+    return (struct hf_infer_context){
+        .hosting = ids, .hosting_count = p->hosting_count, .is_secure = p->how.target->url.tls};
+}
+
 hf_time hf_probe_phase(const struct hf_probe *p, enum hf_trial_phase phase)
 {
     return p->took[phase];

@@ -6,12 +6,14 @@
 #define HF_PROBE_PROBE_H
 
 #include "cause/hosting.h"
+#include "cause/infer.h"
 #include "cause/trial.h"
 #include "http/head.h"
 #include "probe/target.h"
 
-#define HF_PROBE_MOMENTS 4096 /* the first half and the newest quarter are kept, counts are exact  \
-                               */
+#define HF_PROBE_MOMENTS                                                                           \
+    4096 /* the first half and the newest quarter are kept, counts are exact                       \
+          */
 #define HF_PROBE_HOSTING 4
 
 struct hf_probe;
@@ -83,6 +85,9 @@ void hf_probe_set_plan(struct hf_probe *p, const struct hf_trial_plan *plan); /*
 const struct hf_trial *hf_probe_trial(struct hf_probe *p);
 /* What was recognised in front of it: address, CNAMEs, headers. Count at most HF_PROBE_HOSTING. */
 size_t hf_probe_hosting(const struct hf_probe *p, const struct hf_hosting **hosting);
+/* What infer's context can know of a probe: hosting and TLS. ids has HF_PROBE_HOSTING places, which
+ * the context borrows. */
+struct hf_infer_context hf_probe_context(const struct hf_probe *p, const char **ids);
 /* How long each phase took; -1: not reached. HF_PHASE_OPEN: to the first message. */
 hf_time hf_probe_phase(const struct hf_probe *p, enum hf_trial_phase phase);
 /* The address it connects to; len 0: none yet. */
@@ -92,9 +97,18 @@ hf_wall hf_probe_certificate_expires(const struct hf_probe *p);
 
 /* A length of time for people, at most 24 bytes: "340 ms", "24.0 s", "5 min 12 s", "3 h 20 min". */
 void hf_age_text(hf_time age, char text[24]);
+/* The words `cause` and `who` of an ending, static. The cause is the likeliest row of the catalogue
+ * when it is likelier than all others together, else "unknown"; "none" while it lives. context:
+ * what was recognised in front of it; may be NULL. */
+const char *hf_trial_cause(const struct hf_trial *t, const struct hf_infer_context *context);
+/* server path us nobody unknown */
+const char *hf_trial_who(const struct hf_trial *t, const struct hf_infer_context *context);
 /* The ending record: the inside of one JSON object, without braces, in the one vocabulary (cause,
  * who, code, reason, how, phase, http, held_ms, silent_rx_ms, silent_tx_ms, rtt_ms, unacked, errno,
  * messages_sent, messages_got, ...). docs/diagnosis.md. */
+void hf_trial_json_with(const struct hf_trial *t, const struct hf_infer_context *context,
+                        struct hf_buffer *out);
+/* The same without a context. */
 void hf_trial_json(const struct hf_trial *t, struct hf_buffer *out);
 /* The same in one sentence for a person, without a stop: "ended by the other side after 24.0 s,
  * without a Close frame (1006, FIN); nothing had come for 10.0 s". */

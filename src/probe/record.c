@@ -55,9 +55,26 @@ static int64_t last_rtt(const struct hf_trial *t)
     return -1;
 }
 
-/* On whose side it ended, as far as the ending alone tells: a FIN or a reset may come from any hop
- * on the way. */
-static const char *who_of(const struct hf_trial *t, const struct hf_named_cause *cause)
+/* NULL: it lives, or its ending alone does not tell. */
+static const struct hf_catalog_row *name_cause(const struct hf_trial *t,
+                                               const struct hf_infer_context *context)
+{
+    struct hf_named_cause cause;
+    return hf_trial_is_dead(t) && hf_infer_one(t, context, &cause, 1) > 0 &&
+                   cause.likelihood >= NAMED
+               ? cause.row
+               : NULL;
+}
+
+const char *hf_trial_cause(const struct hf_trial *t, const struct hf_infer_context *context)
+{
+    const struct hf_catalog_row *row = name_cause(t, context);
+    return row != NULL ? row->id : hf_trial_is_dead(t) ? "unknown" : "none";
+}
+
+/* On whose side it ended, as far as the ending tells: a FIN or a reset may come from any hop on the
+ * way. */
+const char *hf_trial_who(const struct hf_trial *t, const struct hf_infer_context *context)
 {
     const enum hf_trial_how how = t->end.how;
     if (how == HF_HOW_ALIVE) {
@@ -66,15 +83,13 @@ static const char *who_of(const struct hf_trial *t, const struct hf_named_cause 
     if (how == HF_HOW_ENDED_BY_US) {
         return "us";
     }
-    if (cause != NULL && cause->likelihood >= NAMED) {
-        const enum hf_layer layer = cause->row->layer;
-        if (layer == HF_LAYER_SERVER) {
-            return "server";
-        }
-        if (layer == HF_LAYER_CDN || layer == HF_LAYER_BALANCER || layer == HF_LAYER_PROXY ||
-            layer == HF_LAYER_NETWORK) {
-            return "path";
-        }
+    const struct hf_catalog_row *row = name_cause(t, context);
+    if (row != NULL && row->layer == HF_LAYER_SERVER) {
+        return "server";
+    }
+    if (row != NULL && (row->layer == HF_LAYER_CDN || row->layer == HF_LAYER_BALANCER ||
+                        row->layer == HF_LAYER_PROXY || row->layer == HF_LAYER_NETWORK)) {
+        return "path";
     }
     switch (how) {
     case HF_HOW_CLOSE:
@@ -102,16 +117,16 @@ static const char *who_of(const struct hf_trial *t, const struct hf_named_cause 
 
 void hf_trial_json(const struct hf_trial *t, struct hf_buffer *out)
 {
+    hf_trial_json_with(t, NULL, out);
+}
+
+void hf_trial_json_with(const struct hf_trial *t, const struct hf_infer_context *context,
+                        struct hf_buffer *out)
+{
     const struct hf_trial_end *e = &t->end;
-    struct hf_named_cause cause;
-    const bool named =
-        hf_trial_is_dead(t) && hf_infer_one(t, NULL, &cause, 1) > 0 && cause.likelihood >= NAMED;
     const int64_t rtt = last_rtt(t);
-    hf_buffer_addf(out, "\"cause\":\"%s\"",
-                   named                 ? cause.row->id
-                   : hf_trial_is_dead(t) ? "unknown"
-                                         : "none");
-    add_text(out, "who", who_of(t, named ? &cause : NULL));
+    hf_buffer_addf(out, "\"cause\":\"%s\"", hf_trial_cause(t, context));
+    add_text(out, "who", hf_trial_who(t, context));
     add_text(out, "how", hf_trial_how_text(e->how));
     add_text(out, "phase", hf_trial_phase_text(e->phase));
     add_number(out, "code", e->code);

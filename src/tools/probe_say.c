@@ -252,8 +252,10 @@ static void json_end(struct probe_connection *c, const struct hf_probe_event *ev
 {
     struct hf_buffer *out = begin(c, "end");
     const struct hf_trial *t = hf_probe_trial(c->probe);
+    const char *ids[HF_PROBE_HOSTING];
+    const struct hf_infer_context context = hf_probe_context(c->probe, ids);
     hf_buffer_add_text(out, ",");
-    hf_trial_json(t, out);
+    hf_trial_json_with(t, &context, out);
     hf_json_text(out, "text", sentence);
     add_phases(c, out, true);
     hf_json_ms(out, "first_message_ms", hf_probe_phase(c->probe, HF_PHASE_OPEN));
@@ -298,14 +300,8 @@ static void text_refusal(struct probe_connection *c, const struct hf_probe_event
 static void text_causes(struct probe_connection *c, const struct hf_trial *t)
 {
     struct hf_named_cause causes[3];
-    const struct hf_hosting *hosting[HF_PROBE_HOSTING];
     const char *ids[HF_PROBE_HOSTING];
-    const size_t known = hf_probe_hosting(c->probe, hosting);
-    for (size_t i = 0; i < known; i++) {
-        ids[i] = hosting[i]->id;
-    }
-    const struct hf_infer_context context = {
-        .hosting = ids, .hosting_count = known, .is_secure = c->run->target.url.tls};
+    const struct hf_infer_context context = hf_probe_context(c->probe, ids);
     const size_t count = hf_trial_is_dead(t) ? hf_infer_one(t, &context, causes, 3) : 0;
     if (count == 0 || causes[0].likelihood < CAUSE_LEAST) {
         hf_say_line(&c->run->say,
