@@ -63,6 +63,16 @@ size_t hf_slice_search(struct hf_slice s, struct hf_slice needle)
     return s.len;
 }
 
+bool hf_slice_contains_nocase(struct hf_slice s, struct hf_slice needle)
+{
+    for (size_t at = 0; at + needle.len <= s.len; at++) {
+        if (hf_slice_eq_nocase(hf_slice_first(hf_slice_from(s, at), needle.len), needle)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_blank(uint8_t byte)
 {
     return byte == ' ' || byte == '\t';

@@ -45,6 +45,8 @@ bool hf_slice_ends(struct hf_slice s, struct hf_slice suffix);
 size_t hf_slice_find(struct hf_slice s, uint8_t byte);
 /* Offset of the first occurrence of needle, or s.len when there is none. */
 size_t hf_slice_search(struct hf_slice s, struct hf_slice needle);
+/* needle occurs, ASCII case folded. An empty one always does. */
+bool hf_slice_contains_nocase(struct hf_slice s, struct hf_slice needle);
 /* Without spaces and tabs at either end (RFC 9110 OWS). */
 struct hf_slice hf_slice_trim(struct hf_slice s);
 /* Takes the next piece up to separator off *rest. False when *rest is exhausted. An empty *rest

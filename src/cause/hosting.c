@@ -287,22 +287,12 @@ const struct hf_hosting *hf_hosting_by_cname(struct hf_slice name)
     return NULL;
 }
 
-static bool has_part(struct hf_slice value, const char *part)
-{
-    struct hf_slice p = hf_slice_of(part);
-    for (size_t i = 0; i + p.len <= value.len; i++) {
-        if (hf_slice_eq_nocase(hf_slice(value.ptr + i, p.len), p)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 const struct hf_hosting *hf_hosting_by_header(struct hf_slice name, struct hf_slice value)
 {
     for (size_t i = 0; i < COUNT(headers); i++) {
         if (hf_slice_eq_nocase(name, hf_slice_of(headers[i].name)) &&
-            (headers[i].part == NULL || has_part(value, headers[i].part))) {
+            (headers[i].part == NULL ||
+             hf_slice_contains_nocase(value, hf_slice_of(headers[i].part)))) {
             return &hosts[headers[i].host];
         }
     }

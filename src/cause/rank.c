@@ -174,17 +174,6 @@ static double code_of(const struct hf_catalog_row *row, uint16_t code)
     }
 }
 
-static bool contains_nocase(const char *text, const char *part)
-{
-    struct hf_slice s = hf_slice_of(text), p = hf_slice_of(part);
-    for (size_t i = 0; i + p.len <= s.len; i++) {
-        if (hf_slice_eq_nocase(hf_slice(s.ptr + i, p.len), p)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static double reason_of(const struct hf_catalog_row *row, const struct hf_rank_facts *facts)
 {
     const char *reason = facts->reason;
@@ -194,7 +183,7 @@ static double reason_of(const struct hf_catalog_row *row, const struct hf_rank_f
     if (row->reason == NULL) {
         return 0.5;
     }
-    return contains_nocase(reason, row->reason) ? 20 : 0.2;
+    return hf_slice_contains_nocase(hf_slice_of(reason), hf_slice_of(row->reason)) ? 20 : 0.2;
 }
 
 static double status_of(const struct hf_catalog_row *row, uint16_t http)

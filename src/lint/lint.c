@@ -441,13 +441,7 @@ uint64_t lint_ignored_by(struct hf_lint *l, struct hf_slice comment,
 
 bool lint_contains_nocase(struct hf_slice text, const char *part)
 {
-    const struct hf_slice p = hf_slice_of(part);
-    for (size_t i = 0; i + p.len <= text.len; i++) {
-        if (hf_slice_eq_nocase(hf_slice(text.ptr + i, p.len), p)) {
-            return true;
-        }
-    }
-    return false;
+    return hf_slice_contains_nocase(text, hf_slice_of(part));
 }
 
 bool lint_take_number(struct hf_slice *s, uint64_t *value)

@@ -45,17 +45,6 @@ static void print_help(void)
 /* ---- what is asked for -------------------------------------------------------------------------
  */
 
-static bool contains(const char *text, struct hf_slice part)
-{
-    struct hf_slice s = hf_slice_of(text);
-    for (size_t i = 0; i + part.len <= s.len; i++) {
-        if (hf_slice_eq_nocase(hf_slice(s.ptr + i, part.len), part)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_text(const struct hf_catalog_row *row, struct hf_slice part)
 {
     const char *const texts[] = {row->id,           row->product,     row->title,
@@ -63,7 +52,7 @@ static bool has_text(const struct hf_catalog_row *row, struct hf_slice part)
                                  row->at_server,    row->experiment,  row->fix,
                                  row->fix_line,     row->source,      row->reason};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (texts[i] != NULL && contains(texts[i], part)) {
+        if (texts[i] != NULL && hf_slice_contains_nocase(hf_slice_of(texts[i]), part)) {
             return true;
         }
     }
@@ -264,10 +253,10 @@ static size_t print_all_json(struct causes_command *c)
 static size_t distance_of(const struct hf_catalog_row *row, struct hf_slice asked)
 {
     size_t apart = hf_config_distance(asked, hf_slice_of(row->id));
-    return contains(row->id, asked)        ? 0
-           : contains(row->product, asked) ? 1
-           : apart <= 1 + asked.len / 3    ? apart + 1
-                                           : SIZE_MAX;
+    return hf_slice_contains_nocase(hf_slice_of(row->id), asked)        ? 0
+           : hf_slice_contains_nocase(hf_slice_of(row->product), asked) ? 1
+           : apart <= 1 + asked.len / 3                                 ? apart + 1
+                                                                        : SIZE_MAX;
 }
 
 static void complain_of_id(struct causes_command *c, const char *id)

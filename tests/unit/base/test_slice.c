@@ -77,6 +77,17 @@ static void find_and_search_give_the_first_place_or_the_length(void **state)
 }
 
 /* The text ends where its memory ends, so that one byte too far is seen by the sanitizer. */
+static void a_part_is_found_in_upper_and_lower_case(void **state)
+{
+    assert_true(hf_slice_contains_nocase(of("CloudFront"), of("front")));
+    assert_true(hf_slice_contains_nocase(of("aab"), of("AB")));
+    assert_true(hf_slice_contains_nocase(of("abc"), of("")));
+    assert_true(hf_slice_contains_nocase(hf_slice(NULL, 0), of("")));
+    assert_false(hf_slice_contains_nocase(of("ab"), of("abc")));
+    assert_false(hf_slice_contains_nocase(of("abd"), of("BC")));
+    assert_false(hf_slice_contains_nocase(hf_slice(NULL, 0), of("a")));
+}
+
 static void a_search_does_not_read_beyond_the_text(void **state)
 {
     uint8_t *text = malloc(3);
@@ -143,6 +154,7 @@ int main(void)
         cmocka_unit_test(a_prefix_or_suffix_longer_than_the_text_does_not_match),
         cmocka_unit_test(cutting_beyond_the_end_gives_what_there_is),
         cmocka_unit_test(find_and_search_give_the_first_place_or_the_length),
+        cmocka_unit_test(a_part_is_found_in_upper_and_lower_case),
         cmocka_unit_test(a_search_does_not_read_beyond_the_text),
         cmocka_unit_test(trimming_takes_spaces_and_tabs_and_no_other_byte),
         cmocka_unit_test(pieces_come_in_order_and_empty_ones_between_separators_count),
