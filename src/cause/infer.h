@@ -86,7 +86,10 @@ hf_time hf_candidate_predicts(const struct hf_candidate *c, const struct hf_tria
 size_t hf_infer_one(const struct hf_trial *t, const struct hf_infer_context *context,
                     struct hf_named_cause *causes, size_t max);
 
-/* The verdict as the one JSON record of docs/diagnosis.md, without newline. */
+/* The verdict as the inside of the one JSON record of docs/diagnosis.md, from "class" on, without
+ * braces; for a line that begins with v, type and time. */
+void hf_verdict_json_members(const struct hf_verdict *v, struct hf_buffer *out);
+/* The whole record, without newline and without `time`, which nobody here knows. */
 void hf_verdict_json(const struct hf_verdict *v, struct hf_buffer *out);
 
 #endif

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models of what happens to all at one instant, or at any: restarts, a server that is blocked, a
+ * path that fails, connections that never open, and nothing at all. */
+#include "cause/infer_models.h"
+
+#include <math.h>
+#include <string.h>
+
+#define INSTANTS 48
+
+/* ---- instants at which several ended -----------------------------------------------------------
+ */
+
+struct instant {
+    double at, from, to; /* middle, first and last, on the watch's clock */
+    size_t count;
+};
+
+/* Bunches of ends on the clock: each lies close to the next. */
+static size_t find_instants(struct evidence *e, bool silent, double close, struct instant *instants)
+{
+    double *ends = e->scratch;
+    size_t count = 0, found = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        if (f->dead && f->silent == silent) {
+            ends[count++] = f->ended - (silent ? f->unsure : 0);
+        }
+    }
+    sort_numbers(ends, count);
+    for (size_t from = 0; from < count && found < INSTANTS;) {
+        size_t to = from + 1;
+        while (to < count && ends[to] - ends[to - 1] < close && ends[to] - ends[from] < 5 * close) {
+            to++;
+        }
+        if (to - from >= 2) {
+            instants[found++] = (struct instant){.at = ends[from + (to - from - 1) / 2],
+                                                 .from = ends[from],
+                                                 .to = ends[to - 1],
+                                                 .count = to - from};
+        }
+        from = to;
+    }
+    return found;
+}
+
+/* Likelihood of all trials when at each instant a part of those that are open end. */
+static double score_instants(const struct evidence *e, const struct instant *instants, size_t count,
+                             double part, double sigma, size_t *explained)
+{
+    double score = 0;
+
+    *explained = 0;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        double says = 0, dies = 0;
+        for (size_t k = 0; k < count; k++) {
+            double from = instants[k].from - 0.3, to = instants[k].to + 0.3;
+            if (f->opened > from || f->ended < from) {
+                continue;
+            }
+            if (f->ended > to) {
+                says += log(1 - part);
+            } else if (f->dead && !f->silent) {
+                double z = (f->ended - instants[k].at) / sigma;
+                dies = part * (0.9 * exp(-0.5 * z * z) / (2.5066 * sigma) + 0.1 / 1.5);
+            }
+        }
+        if (f->dead) {
+            *explained += dies > e->floor[i] ? 1 : 0;
+            says += log((1 - NOISE_DEATH) * dies + e->floor[i]);
+        }
+        score += says;
+    }
+    return score;
+}
+
+/* Evenly spaced instants, some of which nobody was there to see, have two parameters. */
+static double period_of(const struct instant *instants, size_t count, bool *even)
+{
+    double gap = INFINITY, worst = 0;
+
+    *even = false;
+    if (count < 2) {
+        return 0;
+    }
+    for (size_t k = 1; k < count; k++) {
+        gap = fmin(gap, instants[k].at - instants[k - 1].at);
+    }
+    for (unsigned round = 0; round < 3; round++) { /* a better gap from all of them */
+        double span = instants[count - 1].at - instants[0].at;
+        gap = span / floor(span / gap + 0.5);
+    }
+    for (size_t k = 1; k < count; k++) {
+        double parts = (instants[k].at - instants[0].at) / gap;
+        worst = fmax(worst, fabs(parts - floor(parts + 0.5)) * gap);
+    }
+    *even = count >= 3 && worst < 0.3 + 0.04 * gap;
+    return worst < 0.3 + 0.08 * gap ? gap : 0;
+}
+
+static double price_of_instants(const struct evidence *e, size_t count, double sigma, bool even)
+{
+    double each = log(fmax(1.5, e->span / (2.5 * sigma)));
+
+    return even ? 2 * each + 1 + 0.3 * (double)count : each * (double)count;
+}
+
+/* Those instants that are no chance: two or more of mixed ages, or as many as there can be. */
+static size_t keep_telling(const struct evidence *e, struct instant *instants, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t k = 0; k < count; k++) {
+        size_t lived = 0;
+        for (size_t i = 0; i < e->count; i++) {
+            const struct fact *f = &e->facts[i];
+            lived += f->opened < instants[k].from - 0.3 && f->ended > instants[k].to + 0.3 ? 1 : 0;
+        }
+        if (lived <= instants[k].count) {
+            instants[kept++] = instants[k];
+        }
+    }
+    return kept;
+}
+
+static bool best_restart(struct evidence *e, struct fit *fit)
+{
+    static const double sigmas[] = {0.05, 0.15, 0.4};
+    struct instant instants[INSTANTS];
+    double best = -INFINITY;
+
+    for (size_t s = 0; s < 3; s++) {
+        size_t count = find_instants(e, false, 1.2 * sigmas[s] + 0.1, instants), explained;
+        double score, part, at_risk = 0, ended = 0;
+        bool even;
+        count = keep_telling(e, instants, count);
+        if (count == 0) {
+            continue;
+        }
+        for (size_t k = 0; k < count; k++) {
+            ended += (double)instants[k].count;
+            for (size_t i = 0; i < e->count; i++) {
+                const struct fact *f = &e->facts[i];
+                at_risk += f->opened < instants[k].from - 0.3 && f->ended > instants[k].to + 0.3;
+            }
+        }
+        part = (ended + 0.5) / (ended + at_risk + 0.55);
+        part = fmin(part, 0.997);
+        score = score_instants(e, instants, count, part, sigmas[s], &explained);
+        fit->value = period_of(instants, count, &even);
+        score -= price_of_instants(e, count, sigmas[s], even) + (part < 0.9 ? 2 : 0);
+        if (score > best) {
+            best = score;
+            fit->score = score - 1;
+            fit->explained = explained;
+            fit->instants = count;
+            fit->tight = even;
+            fit->low = fit->high = fit->value;
+        }
+    }
+    fit->unexplained = e->dead - (best > -INFINITY ? fit->explained : 0);
+    return best > -INFINITY && fit->explained >= 2;
+}
+
+void fit_restart(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_RESTART, .class = HF_CLASS_RESTART};
+    double value;
+
+    if (best_restart(e, &fit)) {
+        value = fit.value;
+        fit.value = fit.instants >= 2 ? value : 0;
+        fits_add(fits, &fit);
+    }
+}
+
+/* ---- a blocked server --------------------------------------------------------------------------
+ */
+
+/* When the server was last heard, by anybody who ended together with this one; on the clock. */
+static double last_heard(const struct evidence *e, const struct fact *f)
+{
+    double heard = -1;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *g = &e->facts[i];
+        if (g->stalled && !g->silent && fabs(g->ended - f->ended) < 1.2 &&
+            g->opened + g->life < f->ended - 1) {
+            heard = fmax(heard, g->opened + g->life);
+        }
+    }
+    return heard;
+}
+
+/* How the deaths speak for a server that stood still: who asked had no answer. */
+static double stall_evidence(const struct evidence *e)
+{
+    double score = 0;
+    size_t stalled = 0, answered = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        stalled += f->stalled && !f->silent ? 1 : 0;
+        answered +=
+            f->dead && f->asks && !f->stalled && !f->withheld && !f->big && f->age - f->life < 1
+                ? 1
+                : 0;
+    }
+    if (stalled == 0) {
+        return -6;
+    }
+    score = 3.5 * fmin((double)stalled, 4);
+    return score - 2.3 * fmin((double)answered, 4);
+}
+
+void fit_blocked(struct evidence *e, struct fits *fits)
+{
+    struct fit timer = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER}, instants = timer;
+    double *waits, evidence = stall_evidence(e);
+    size_t count = 0;
+    bool bunched;
+
+    if (e->stalls == 0) {
+        return;
+    }
+    bunched = best_restart(e, &instants);
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        double heard = f->dead && !f->silent ? last_heard(e, f) : -1;
+        e->reach[i] = (struct reach){0, heard < 0 ? 0 : f->ended - heard};
+        if (heard >= 0 && heard < f->opened) { /* it opened, and was never answered */
+            e->reach[i].last = -1;
+        }
+    }
+    waits = e->scratch;
+    if (fit_timer(e, true, &timer)) {
+        timer.score += evidence;
+        fits_add(fits, &timer);
+    }
+    if (!bunched) {
+        return;
+    }
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->reach[i].last > 0 && e->facts[i].dead) {
+            waits[count++] = e->reach[i].last;
+        }
+    }
+    sort_numbers(waits, count);
+    if (count > 0) {
+        instants.value = instants.waits = part_of(waits, count, 0.5);
+        instants.low = waits[0];
+        instants.high = waits[count - 1];
+        instants.score += evidence;
+        fits_add(fits, &instants);
+    }
+}
+
+/* Answers that came late, for several at one time, and nobody died of it. */
+void fit_stalling(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_STALLING, .class = HF_CLASS_BLOCKED_SERVER};
+    double *late = e->scratch, least = fmax(1.3, 12 * e->rtt);
+    size_t together = 0, count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        if (f->late < least) {
+            continue;
+        }
+        late[count++] = f->late;
+        for (size_t k = 0; k < e->count; k++) {
+            const struct fact *g = &e->facts[k];
+            if (k != i && g->late >= least &&
+                fabs(g->opened + g->late_at - f->opened - f->late_at) < 1) {
+                together++;
+                break;
+            }
+        }
+    }
+    if (together < 2) {
+        return;
+    }
+    sort_numbers(late, count);
+    fit.value = fit.waits = part_of(late, count, 0.6);
+    fit.low = late[0];
+    fit.high = late[count - 1];
+    fit.score = 3.2 * fmin((double)together, 4) - 3;
+    fit.score -= 0.7 * (double)(e->retransmits > 20 ? 20 : e->retransmits);
+    for (size_t i = 0; i < e->count; i++) {
+        fit.score += e->facts[i].dead ? log(e->floor[i]) : 0;
+    }
+    fit.explained = together;
+    fit.unexplained = e->dead;
+    fits_add(fits, &fit);
+}
+
+/* ---- the network -------------------------------------------------------------------------------
+ */
+
+/* What loss leaves behind even where nothing ends. */
+static double loss_evidence(const struct evidence *e)
+{
+    double share = (double)e->retransmits / (double)(e->sent_segments + e->retransmits + 1);
+
+    if (e->retransmits < 6 || e->lossy < 2 || share < 0.03) {
+        return 0;
+    }
+    return fmin(12, 2 + 40 * share + 0.1 * (double)e->retransmits);
+}
+
+static void fit_flat(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_FLAT, .class = HF_CLASS_NETWORK};
+    double spent = 0, hazard;
+
+    for (size_t i = 0; i < e->count; i++) {
+        spent += e->facts[i].age;
+    }
+    hazard = fmax((double)e->dead / fmax(spent, 0.1), 0.25 / e->age);
+    fit.score = -2.5 - hazard * spent;
+    for (size_t i = 0; i < e->count; i++) {
+        fit.score += e->facts[i].dead ? log(hazard) : 0;
+    }
+    fit.score = fmax(fit.score, -INFINITY);
+    fit.explained = e->dead;
+    fits_add(fits, &fit);
+}
+
+/* Nothing ends by itself, but the path loses: its deaths are noise, its retransmissions are not. */
+static void fit_loss(struct evidence *e, double evidence, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_FLAT, .class = HF_CLASS_NETWORK};
+
+    for (size_t i = 0; i < e->count; i++) {
+        fit.score += e->facts[i].dead ? log(fmax(e->floor[i], 0.3 / e->age)) : 0;
+    }
+    fit.score += evidence - 2;
+    fit.explained = e->dead;
+    fits_add(fits, &fit);
+}
+
+/* The age behind which a connection showed no more life. */
+static double last_life(const struct fact *f)
+{
+    return f->life;
+}
+
+/* All that are open fall silent at one instant. */
+static void fit_outage(struct evidence *e, struct fits *fits)
+{
+    struct instant instants[INSTANTS];
+    size_t count = find_instants(e, true, 2.5, instants);
+
+    for (size_t k = 0; k < count; k++) {
+        struct fit fit = {.model = MODEL_OUTAGE, .class = HF_CLASS_NETWORK, .instants = 1};
+        double at = instants[k].at, price = log(fmax(1.5, e->span / 2));
+        fit.score = -price - 0.5;
+        for (size_t i = 0; i < e->count; i++) {
+            const struct fact *f = &e->facts[i];
+            double says = 0;
+            bool was_open = f->opened < at - 0.5 && f->ended > at + 0.5;
+            if (f->dead && f->silent && f->ended - f->unsure < at + 2.6 && f->ended > at - 2.6) {
+                says = log(0.8 / (f->unsure + 2.5) + e->floor[i]);
+                fit.explained++;
+            } else if (f->dead) {
+                says = log(e->floor[i]);
+            } else if (was_open && f->opened + last_life(f) > at + 3) {
+                says = log(0.1);
+            }
+            fit.score += says;
+        }
+        fit.unexplained = e->dead - fit.explained;
+        fits_add(fits, &fit);
+    }
+}
+
+void fit_network(struct evidence *e, struct fits *fits)
+{
+    double evidence = loss_evidence(e);
+    size_t from = fits->count;
+
+    if (e->dead > 0) {
+        fit_flat(e, fits);
+        fit_outage(e, fits);
+    }
+    for (size_t i = from; i < fits->count; i++) {
+        fits->list[i].score += evidence;
+    }
+    if (evidence > 0) {
+        fit_loss(e, evidence, fits);
+    }
+}
+
+/* ---- nothing, and no handshake -----------------------------------------------------------------
+ */
+
+void fit_none(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_NONE, .class = HF_CLASS_NONE};
+
+    for (size_t i = 0; i < e->count; i++) {
+        fit.score += e->facts[i].dead ? log(e->noise) : 0;
+        fit.lived += e->facts[i].dead ? 0 : 1;
+    }
+    fit.unexplained = e->dead;
+    fits_add(fits, &fit);
+}
+
+void fit_handshake(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_HANDSHAKE, .class = HF_CLASS_HANDSHAKE};
+    size_t failed = e->count == 0 ? e->never_opened : e->answered_no;
+
+    if (failed == 0 || (e->count > 0 && (failed < 3 || failed * 7 < e->count))) {
+        return;
+    }
+    fit.score = fmin(4.0 * (double)failed, 14);
+    for (size_t i = 0; i < e->count; i++) {
+        fit.score += e->facts[i].dead ? log(e->noise) : 0;
+    }
+    fit.explained = failed;
+    fit.unexplained = e->dead;
+    fits_add(fits, &fit);
+}
