@@ -274,10 +274,24 @@ void hf_chaos_proxy_remove(struct hf_chaos_proxy *p)
     proxy_free(p);
 }
 
+/* The same address, however it is written. */
+static bool is_same_listen(struct hf_slice a, struct hf_slice b)
+{
+    struct hf_address one = {0};
+    struct hf_address other = {0};
+    char texts[2][128];
+    if (!parse_listen(a, &one) || !parse_listen(b, &other)) {
+        return hf_slice_eq(a, b);
+    }
+    hf_address_text(&one, texts[0]);
+    hf_address_text(&other, texts[1]);
+    return strcmp(texts[0], texts[1]) == 0;
+}
+
 enum hf_status hf_chaos_proxy_update(struct hf_chaos_proxy *p, struct hf_slice listen,
                                      struct hf_slice upstream, bool enabled)
 {
-    if (!hf_slice_eq(listen, hf_slice_of(p->listen)) ||
+    if (!is_same_listen(listen, hf_slice_of(p->listen)) ||
         !hf_slice_eq(upstream, hf_slice_of(p->upstream))) {
         char *new_listen = hf_alloc_text(&hf_heap, listen);
         char *new_upstream = hf_alloc_text(&hf_heap, upstream);

@@ -175,9 +175,10 @@ static struct hf_slice unmasked(const struct hf_flow_step *step, struct hf_slice
     return hf_slice(payload, len);
 }
 
-static void look(struct hf_sight *sight, const struct hf_lane *lane, enum hf_flow_kind kind,
-                 const struct hf_flow_step *step, bool starts)
+static void look(struct hf_sight *sight, enum hf_flow_kind kind, const struct hf_flow_step *step,
+                 const struct hf_flow *before)
 {
+    bool starts = kind == HF_FLOW_CONTROL || before->left == 0;
     sight->kinds = HF_COUNTS_BYTES;
     sight->frame = starts;
     sight->begins = kind == HF_FLOW_DATA && step->begins;
@@ -188,7 +189,7 @@ static void look(struct hf_sight *sight, const struct hf_lane *lane, enum hf_flo
     if (kind == HF_FLOW_DATA) {
         sight->kinds |= HF_COUNTS_DATA;
         sight->kinds |= step->ends ? HF_COUNTS_MESSAGES : 0;
-        sight->size = lane->flow.message;
+        sight->size = before->message + (starts ? step->head.length : 0);
     } else if (step->head.opcode == HF_OP_PING) {
         sight->kinds |= HF_COUNTS_PINGS;
     } else if (step->head.opcode == HF_OP_PONG) {
@@ -213,8 +214,7 @@ static size_t take_step(struct hf_link *l, enum hf_way way, enum hf_flow_kind ki
     struct hf_lane *lane = &l->lanes[way];
     uint8_t payload[HF_CONTROL_PAYLOAD_MAX];
     struct hf_sight sight = {.way = way};
-    bool starts = kind == HF_FLOW_CONTROL || before->left == 0;
-    look(&sight, lane, kind, step, starts);
+    look(&sight, kind, step, before);
     if (kind == HF_FLOW_CONTROL) {
         sight.payload = unmasked(step, bytes, payload);
     }
@@ -225,7 +225,7 @@ static size_t take_step(struct hf_link *l, enum hf_way way, enum hf_flow_kind ki
         }
     }
     lane->messages += sight.ends;
-    if (starts && step->head.opcode == HF_OP_CLOSE && l->ended_by == NULL) {
+    if (sight.frame && sight.opcode == HF_OP_CLOSE && l->ended_by == NULL) {
         l->ended_by = way == HF_WAY_UP ? "the client's Close" : "the upstream's Close";
     }
     switch (hf_effects_see(l, &sight)) {

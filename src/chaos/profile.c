@@ -19,9 +19,9 @@ struct texts {
 };
 
 /* The keys of `expect`, in the order in which they are printed. */
-enum expected { CLASS, VALUE, LOW, HIGH, COUNTS, RESETS, ACCEPT, EXPECTED };
-static const char *const expected_names[EXPECTED] = {"class",  "value",  "low",   "high",
-                                                     "counts", "resets", "accept"};
+enum expected { CLASS, VALUE, LOW, HIGH, COUNTS, RESETS, ALSO, EXPECTED };
+static const char *const expected_names[EXPECTED] = {"class",  "value",  "low", "high",
+                                                     "counts", "resets", "also"};
 
 struct hf_chaos_profile {
     char *name, *about;
@@ -152,7 +152,7 @@ static void read_expect(struct hf_config_build *b, struct hf_chaos_profile *p,
         if (i == EXPECTED) {
             hf_config_problem(b, &v->key_where, NULL,
                               "expect has no key %s; it has class, value, low, high, counts, "
-                              "resets and accept",
+                              "resets and also",
                               hf_config_shown(b, v->key));
             continue;
         }
@@ -592,6 +592,6 @@ void hf_chaos_profile_truth(const struct hf_chaos_profile *p, struct hf_buffer *
         (void)hf_buffer_add_byte(out, '"');
     }
     add_list(out, "resets", &p->expect[RESETS]);
-    add_list(out, "accept", &p->expect[ACCEPT]);
+    add_list(out, "also", &p->expect[ALSO]);
     add_list(out, "imitates", &p->imitates);
 }

@@ -40,7 +40,7 @@ void hf_chaos_profile_scale(struct hf_chaos_profile *p, double factor);
 /* As YAML that hf_chaos_profile_read reads. */
 void hf_chaos_profile_print(const struct hf_chaos_profile *p, struct hf_buffer *out);
 /* What a diagnosis should say, without braces: "profile":…,"class":…,"value":…,"unit":…,"low":…,
- * "high":…,"counts":…,"resets":[…],"accept":[…],"imitates":[…]. What is not known is left out. */
+ * "high":…,"counts":…,"resets":[…],"also":[…],"imitates":[…]. What is not known is left out. */
 void hf_chaos_profile_truth(const struct hf_chaos_profile *p, struct hf_buffer *out);
 
 /* The names of the built-in ones, in the order of their file; false behind the last one. */

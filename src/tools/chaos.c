@@ -2,6 +2,7 @@
 /* holdfast chaos: the fault-injecting middlebox of src/chaos as a command. */
 #include "tools/chaos.h"
 
+#include "chaos/api.h"
 #include "io/epoll.h"
 #include "tools/tools.h"
 
@@ -282,8 +283,7 @@ static bool give_toxics(struct chaos_command *c, struct hf_chaos_proxy *proxy)
         struct hf_toxic *copy = hf_toxic_copy(t);
         if (copy == NULL || hf_chaos_toxic_find(proxy, hf_slice_of(t->name)) != NULL ||
             hf_chaos_toxic_add(proxy, copy) != HF_OK) {
-            hf_say_complain(&c->say, "the toxic %s: its name is taken, or memory ran out",
-                            t->name);
+            hf_say_complain(&c->say, "the toxic %s: its name is taken, or memory ran out", t->name);
             hf_toxic_free(copy);
             return false;
         }
@@ -332,6 +332,25 @@ static int open_proxy(struct chaos_command *c, char url[160])
     return give_toxics(c, proxy) ? -1 : 1;
 }
 
+static int open_api(struct chaos_command *c, struct hf_chaos_api **api, char where[128])
+{
+    struct hf_address address;
+    struct hf_buffer why;
+    if (!hf_address_parse(hf_slice_of(c->api), &address)) {
+        return complain("api", c->api, "an address and a port, such as " API_DEFAULT);
+    }
+    hf_buffer_init(&why, &hf_heap, 4096);
+    bool open = hf_chaos_api_open(c->chaos, &address, api, &why) == HF_OK;
+    if (open) {
+        hf_chaos_api_address(*api, &address);
+        hf_address_text(&address, where);
+    } else {
+        hf_say_complain(&c->say, "--api: %.*s", HF_SLICE_ARG(hf_buffer_slice(&why)));
+    }
+    hf_buffer_reset(&why);
+    return open ? -1 : 1;
+}
+
 static void turn_until_over(struct chaos_command *c)
 {
     hf_time end = c->run_for > 0 ? hf_loop_now(c->loop) + c->run_for : HF_NEVER;
@@ -345,6 +364,8 @@ static int run_box(struct chaos_command *c)
 {
     char url[160] = "";
     char upstream[128];
+    char where[128] = "";
+    struct hf_chaos_api *api = NULL;
     struct hf_chaos_backend *backend = NULL;
     const struct hf_chaos_options how = {
         .loop = c->loop, .seed = c->seed, .told = chaos_say_event, .owner = c};
@@ -371,12 +392,16 @@ static int run_box(struct chaos_command *c)
     if (code < 0 && proxies) {
         code = open_proxy(c, url);
     }
+    if (code < 0 && c->api != NULL) {
+        code = open_api(c, &api, where);
+    }
     if (code < 0) {
-        chaos_say_start(c, proxies ? url : NULL, c->api);
+        chaos_say_start(c, proxies ? url : NULL, c->api == NULL ? NULL : where);
         turn_until_over(c);
         chaos_say_sum(c);
         code = 0;
     }
+    hf_chaos_api_close(api);
     hf_chaos_free(c->chaos);
     hf_chaos_backend_close(backend);
     return code;
