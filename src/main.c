@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"serve", "the gateway: holds WebSockets in front of a backend", hf_tool_serve},
     {"connect", "a WebSocket client to type at, whose session survives drops", hf_tool_connect},
     {"probe", "holds connections for a time, and says how each opened and ended", hf_tool_probe},
+    {"watch", "holds connections day and night, and tells when they end too early", hf_tool_watch},
     {"causes", "the known causes of a WebSocket's end, and the line that mends each", hf_tool_causes},
     {"chaos", "a middlebox that puts faults into connections, with toxiproxy's API", hf_tool_chaos},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},

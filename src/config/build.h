@@ -122,6 +122,10 @@ size_t hf_config_code_point(struct hf_slice text, uint32_t *point);
 /* ---- the steps --------------------------------------------------------------------------------
  */
 
+/* Appends the whole file to text, whose max should be HF_CONFIG_FILE_MAX; or one line about why not
+ * to errors. */
+HF_MUST_USE enum hf_status hf_config_read_file(const char *name, struct hf_buffer *text,
+                                               struct hf_buffer *errors);
 /* The text as a tree; an empty text is an empty map. NULL when it is not YAML: the error was
  * reported. */
 struct hf_config_value *hf_config_yaml_read(struct hf_config_build *b, struct hf_slice text);

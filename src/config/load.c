@@ -359,8 +359,8 @@ static enum hf_status status_of_errno(int error)
     }
 }
 
-/* The whole file, or one line about why not. */
-static enum hf_status read_file(const char *name, struct hf_buffer *text, struct hf_buffer *errors)
+enum hf_status hf_config_read_file(const char *name, struct hf_buffer *text,
+                                   struct hf_buffer *errors)
 {
     uint8_t chunk[8192];
     errno = 0;
@@ -393,7 +393,7 @@ enum hf_status hf_config_load(const struct hf_config_input *input, struct hf_con
     *config = NULL;
     hf_buffer_init(&text, &hf_heap, HF_CONFIG_FILE_MAX);
     if (input->file != NULL) {
-        status = read_file(input->file, &text, errors);
+        status = hf_config_read_file(input->file, &text, errors);
     }
     if (status == HF_OK) {
         status = hf_config_load_from(&hf_heap, input, hf_buffer_slice(&text), config, errors);

@@ -11,6 +11,7 @@ int hf_tool_connect(int argc, char **argv);
 int hf_tool_probe(int argc, char **argv);
 int hf_tool_serve(int argc, char **argv);
 int hf_tool_demo(int argc, char **argv);
+int hf_tool_watch(int argc, char **argv);
 int hf_tool_lint(int argc, char **argv);
 
 #endif
