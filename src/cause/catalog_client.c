@@ -241,6 +241,8 @@ static const struct hf_catalog_row rows[] = {
         .source = "RFC 5382 REQ-5; Flowseal/tg-ws-proxy#925",
         .how = HF_CAN_FADE | HF_CAN(RST),
         .weight = 2,
+        .value_min = 60,
+        .value_max = 7440,
     },
     {
         .id = "conntrack-5d",
@@ -301,7 +303,7 @@ static const struct hf_catalog_row rows[] = {
         .fix = "TCP_USER_TIMEOUT on the socket.",
         .fix_line = "net.ipv4.tcp_retries2 = 8",
         .source = "torvalds/linux Documentation/networking/ip-sysctl.rst",
-        .how = HF_CAN(TIMEOUT) | HF_CAN(SILENCE),
+        .how = HF_CAN(TIMEOUT),
         .weight = 0.8,
     },
     {

@@ -302,8 +302,9 @@ static const struct hf_catalog_row rows[] = {
         .at_server = "termination state K--- (shutdown session), D (server down) or U (a better "
                      "server came back)",
         .experiment = "stagger, with HAProxy's log: the termination state names it",
-        .fix = "Decide what a server that is marked down does to its sessions.",
-        .fix_line = "on-marked-down shutdown-sessions",
+        .fix = "Take on-marked-down shutdown-sessions out of the server's line, when sessions are "
+               "to outlive a failed check.",
+        .fix_line = "",
         .source = "haproxy/haproxy doc/configuration.txt 8.5; measured (K)",
         .how = HF_CAN_DROP,
         .weight = 0.4,

@@ -91,6 +91,25 @@ static double quiet_of(const struct evidence *e, uint16_t resets)
     return up && down ? fmin(rx, tx) : down ? rx : tx;
 }
 
+/* How long nothing had gone by when we first sent what was not answered any more: what goes into a
+ * path that has forgotten sets nothing back. */
+static double gap_before_silence(const struct evidence *e)
+{
+    const struct hf_trial *t = e->trial;
+    double sent = e->age;
+    if (!e->counted) {
+        return fmax(0, quiet_of(e, HF_RESETS_ANY_BYTE));
+    }
+    for (size_t i = t->moment_count; i > 0; i--) {
+        const struct hf_moment *m = &t->moments[i - 1];
+        if (bit_of(t, m, false) & HF_RESETS_DOWN) {
+            return fmax(0, sent - seconds(m->at));
+        }
+        sent = seconds(m->at);
+    }
+    return sent;
+}
+
 static double idle_fit(const struct evidence *e, const struct hf_catalog_row *row)
 {
     uint16_t bytes = row->resets & (HF_RESETS_ANY_BYTE | HF_RESETS_PACKET);
@@ -104,9 +123,10 @@ static double idle_fit(const struct evidence *e, const struct hf_catalog_row *ro
         return 0.5 * near + (e->age > row->value_min ? 0.03 : 0);
     }
     uint32_t fades = 1u << HF_HOW_SILENCE | 1u << HF_HOW_TIMEOUT;
-    if (e->facts.hows & fades) { /* noticed late: the timer is at most the silence */
+    if (e->facts.hows & fades) { /* noticed late: the timer is at most the gap */
         double scale = e->context != NULL && e->context->scale > 0 ? e->context->scale : 1;
-        return quiet / scale >= fmax(row->value_min, 20) ? 1.5 * ANY_AGE : ANY_AGE / 10;
+        double gap = gap_before_silence(e) / scale;
+        return gap >= fmax(row->value_min, 20) ? 1.5 * ANY_AGE : ANY_AGE / 10;
     }
     return hf_rank_near(row, quiet, e->facts.unsure, e->context);
 }

@@ -150,7 +150,8 @@ static double how_of(const struct hf_catalog_row *row, enum hf_trial_how how)
     if (how == HF_HOW_TIMEOUT && (set & 1u << HF_HOW_SILENCE)) {
         return 0.4;
     }
-    return 0.006;
+    /* What ends TCP is not silent, unless its end is lost on the way too. */
+    return how == HF_HOW_SILENCE || how == HF_HOW_TIMEOUT ? 0.001 : 0.006;
 }
 
 static double code_of(const struct hf_catalog_row *row, uint16_t code)

@@ -285,7 +285,16 @@ static void a_silent_path_behind_a_long_silence_is_a_box_that_forgot(void **stat
     assert_true(count > 0);
     assert_true(causes[0].row->how & (1u << HF_HOW_SILENCE));
     assert_true(likelihood_of("nginx-proxy-read-60s") < 0.02);
-    assert_true(likelihood_of("nat-idle") > 0.02);
+    assert_true(likelihood_of("nat-idle") > 0.2);
+    struct hf_moment busy[40]; /* the same with a ping each second to the end: it forgot nothing */
+    for (size_t i = 0; i < 40; i++) {
+        busy[i] = (struct hf_moment){.at = AT(400 + (double)(i / 2)),
+                                     .kind = i % 2 ? HF_MOMENT_PONG_GOT : HF_MOMENT_PING_SENT};
+    }
+    struct hf_trial dead = ended(HF_HOW_SILENCE, 440);
+    add(&dead, busy, 40);
+    infer(&dead, hosted_by(NULL));
+    assert_true(likelihood_of("nat-idle") < 0.1);
 }
 
 static void a_scaled_world_is_named_by_its_unscaled_defaults(void **state)
@@ -298,6 +307,18 @@ static void a_scaled_world_is_named_by_its_unscaled_defaults(void **state)
     struct hf_infer_context context = {.scale = 0.1};
     infer(&t, &context);
     assert_top("daphne-ping-20-30");
+}
+
+static void a_line_of_a_log_that_tells_the_age_alone_is_enough_for_a_timer(void **state)
+{
+    struct hf_trial t = ended(HF_HOW_FIN, 60.01);
+    t.end.silent_rx = t.end.silent_tx = 0;
+    infer(&t, hosted_by("nginx"));
+    assert_top("nginx-proxy-read-60s");
+    t = ended(HF_HOW_FIN, 431.7);
+    t.end.silent_rx = t.end.silent_tx = 0;
+    infer(&t, hosted_by(NULL));
+    assert_int_equal(count, 0);
 }
 
 static void what_lives_or_was_ended_by_us_has_no_cause(void **state)
@@ -470,6 +491,7 @@ int main(void)
         cmocka_unit_test(close_codes_lead_to_their_rows),
         cmocka_unit_test(a_silent_path_behind_a_long_silence_is_a_box_that_forgot),
         cmocka_unit_test(a_scaled_world_is_named_by_its_unscaled_defaults),
+        cmocka_unit_test(a_line_of_a_log_that_tells_the_age_alone_is_enough_for_a_timer),
         cmocka_unit_test(what_lives_or_was_ended_by_us_has_no_cause),
         cmocka_unit_test(an_ordinary_close_at_no_special_age_is_nobodys),
         cmocka_unit_test(likelihoods_are_sorted_and_add_up_to_at_most_one),
