@@ -20,6 +20,8 @@ static const struct command commands[] = {
     {"causes", "the known causes of a WebSocket's end, and the line that mends each", hf_tool_causes},
     {"chaos", "a middlebox that puts faults into connections, with toxiproxy's API", hf_tool_chaos},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
+    {"logs", "reads logs of proxies and servers: how long WebSockets lived, what ended them",
+     hf_tool_logs},
     {"lint", "checks nginx, HAProxy and Caddy configuration for what breaks WebSockets", hf_tool_lint},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -25,7 +25,7 @@ void hf_logs_age_text(double s, char text[24])
 static bool lies_in_peak(const struct hf_logs_finding *f, const struct hf_logs_sample *s)
 {
     const struct hf_peak *p = &f->peak;
-    double room = 1e-3 + 1e-6 * fabs(p->at); /* of a float */
+    double room = p->kind == HF_PEAK_CLOCK ? 1e-6 : 1e-3 + 1e-6 * fabs(p->at); /* of a float */
     double value = p->kind == HF_PEAK_CLOCK ? s->at : f->is_silence ? s->silence : s->age;
     if ((p->kind != HF_PEAK_AGE && p->kind != HF_PEAK_CLOCK) || value < 0 ||
         (p->kind == HF_PEAK_CLOCK && s->at <= 0)) {
@@ -67,13 +67,18 @@ static void find_told(struct hf_logs_tally *t, struct hf_logs_finding *f)
     hf_logs_counts_fini(&told);
 }
 
-/* Candidates of a class by the value alone, weighed into those that are there. */
-static void add_named(struct hf_logs_finding *f, enum hf_verdict_class class, double value,
-                      double weight)
+/* Candidates of a class by the value alone, weighed into those that are there. Only rows whose
+ * default it is, or that have none: what may be set to anything says nothing. */
+static void add_named(struct hf_logs_finding *f, enum hf_verdict_class class, double weight)
 {
-    struct hf_named_cause named[HF_LOGS_NAMED_MAX];
-    size_t n = hf_rank_causes(class, value, 0, NULL, NULL, named, HF_LOGS_NAMED_MAX);
+    struct hf_named_cause named[4 * HF_LOGS_NAMED_MAX];
+    double value = f->peak.at;
+    size_t n = hf_rank_causes(class, value, 0, NULL, NULL, named, 4 * HF_LOGS_NAMED_MAX);
     for (size_t i = 0; i < n; i++) {
+        const struct hf_catalog_row *row = named[i].row;
+        if (row->value_max > 0 && (value < 0.9 * row->value_min || value > 1.1 * row->value_max)) {
+            continue;
+        }
         named[i].likelihood *= weight;
         hf_rank_insert(f->named, &f->named_count, HF_LOGS_NAMED_MAX, named[i]);
     }
@@ -89,6 +94,11 @@ static enum hf_verdict_class told_class(const struct hf_logs_finding *f)
     return row == NULL ? HF_CLASS_INCONCLUSIVE : row->class;
 }
 
+bool hf_logs_is_soon(const struct hf_logs_finding *f)
+{
+    return f->peak.kind == HF_PEAK_AGE && f->peak.at < HF_LOGS_SOON_S;
+}
+
 static void judge(struct hf_logs_tally *t, struct hf_logs_finding *f)
 {
     find_told(t, f);
@@ -97,11 +107,11 @@ static void judge(struct hf_logs_tally *t, struct hf_logs_finding *f)
         f->class = told_class(f);
         if (f->is_silence) {
             f->class = HF_CLASS_IDLE_TIMER;
-            add_named(f, HF_CLASS_IDLE_TIMER, f->peak.at, 1);
-        } else if (f->class == HF_CLASS_INCONCLUSIVE) {
-            add_named(f, HF_CLASS_IDLE_TIMER, f->peak.at, 0.45);
-            add_named(f, HF_CLASS_LIFETIME, f->peak.at, 0.35);
-            add_named(f, HF_CLASS_PONG_TIMEOUT, f->peak.at, 0.2);
+            add_named(f, HF_CLASS_IDLE_TIMER, 1);
+        } else if (f->class == HF_CLASS_INCONCLUSIVE && !hf_logs_is_soon(f)) {
+            add_named(f, HF_CLASS_IDLE_TIMER, 0.45);
+            add_named(f, HF_CLASS_LIFETIME, 0.35);
+            add_named(f, HF_CLASS_PONG_TIMEOUT, 0.2);
         }
         break;
     case HF_PEAK_CLOCK:
@@ -110,7 +120,7 @@ static void judge(struct hf_logs_tally *t, struct hf_logs_finding *f)
     case HF_PEAK_UP:
     case HF_PEAK_DOWN:
         f->class = HF_CLASS_MESSAGE_LIMIT;
-        add_named(f, HF_CLASS_MESSAGE_LIMIT, f->peak.at, 1);
+        add_named(f, HF_CLASS_MESSAGE_LIMIT, 1);
         break;
     case HF_PEAK_BYTES_UP:
     case HF_PEAK_BYTES_DOWN:

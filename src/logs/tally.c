@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #define SECOND INT64_C(1000000)
+/* Fewer bytes are a greeting, or the handshake that some proxies count: no limit lies there. */
+#define BYTES_MIN 16384
 
 const char *hf_logs_by_text(enum hf_logs_by by)
 {
@@ -122,7 +124,7 @@ static void count_dimension(struct hf_logs_tally *t, const struct hf_logs_ending
 /* What a Close said, for naming by code and reason. */
 static void count_signature(struct hf_logs_tally *t, const struct hf_logs_ending *e)
 {
-    char text[128];
+    char text[136];
     if (e->how != HF_LOGS_HOW_CLOSE || e->code == 0 || e->wished) {
         return;
     }
@@ -184,8 +186,8 @@ static enum hf_status add_lifetime(struct hf_logs_tally *t, const struct hf_logs
         .ended = instant_of(t, e),
         .messages_up = e->messages_up,
         .messages_down = e->messages_down,
-        .bytes_up = e->bytes_up,
-        .bytes_down = e->bytes_down,
+        .bytes_up = e->bytes_up < BYTES_MIN ? -1 : e->bytes_up,
+        .bytes_down = e->bytes_down < BYTES_MIN ? -1 : e->bytes_down,
         .censored = e->fate == HF_LOGS_LIVED || e->wished,
     };
     if (e->age < 0 && e->at == HF_LOGS_NO_TIME) {
@@ -273,7 +275,7 @@ static void note(struct hf_logs_tally *t, const struct hf_logs_event *e, enum hf
 
 static void count_status(struct hf_logs_counts *c, uint16_t http, struct hf_slice path)
 {
-    char text[128];
+    char text[136];
     path = hf_slice_first(path, hf_slice_find(path, '?'));
     (void)snprintf(text, sizeof(text), "%u %.*s", http, HF_SLICE_ARG(hf_slice_first(path, 120)));
     (void)hf_logs_counts_add(c, hf_slice_of(text), 1);
@@ -293,12 +295,14 @@ void hf_logs_tally_event(struct hf_logs_tally *t, const struct hf_logs_event *e)
     case HF_LOGS_FAULT:
         note(t, e, e->kind);
         break;
+    case HF_LOGS_HINT:
+        t->saw_reasons = true;
+        break;
     case HF_LOGS_NOTHING:
     case HF_LOGS_OPEN:
     case HF_LOGS_CLOSED:
     case HF_LOGS_END:
     case HF_LOGS_ALIVE:
-    case HF_LOGS_HINT:
     case HF_LOGS_REFUSED:
     default:
         break;
@@ -326,6 +330,7 @@ enum hf_status hf_logs_tally_ending(struct hf_logs_tally *t, const struct hf_log
     t->wished += e->wished ? 1 : 0;
     t->adverse += is_adverse(e) ? 1 : 0;
     t->hows[e->how]++;
+    t->untold += e->how == HF_LOGS_HOW_UNKNOWN && e->format == HF_LOGS_NGINX_ACCESS ? 1 : 0;
     uint32_t cause = hf_logs_counts_add(&t->causes, hf_slice_of(cause_words(e)), 1);
     if (e->code != 0) {
         (void)snprintf(code, sizeof(code), "%u", e->code);

@@ -45,6 +45,8 @@ struct hf_logs_tally {
     uint64_t ended, lived, refused, wished, adverse, aged;
     uint64_t formats[HF_LOGS_FORMATS];
     uint64_t hows[HF_LOGS_HOWS];
+    uint64_t untold;  /* endings in access logs of nginx whose reason is not known */
+    bool saw_reasons; /* lines of nginx's error log that are reasons */
     struct hf_logs_counts causes, codes, dimension, signatures;
     struct hf_logs_counts upgraded; /* paths of 101s */
     struct hf_logs_counts statuses; /* "403 /ws": requests that were not answered with 101 */
@@ -102,6 +104,9 @@ struct hf_logs_finding {
     size_t named_count;
     double busy; /* share of its endings that had bytes within the last half of their age; -1 */
 };
+/* An age that no timer has: it ended right behind its open. */
+#define HF_LOGS_SOON_S 0.5
+bool hf_logs_is_soon(const struct hf_logs_finding *f);
 /* Strongest first. */
 size_t hf_logs_tally_findings(struct hf_logs_tally *t, struct hf_logs_finding *findings,
                               size_t max);

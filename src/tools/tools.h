@@ -13,5 +13,6 @@ int hf_tool_serve(int argc, char **argv);
 int hf_tool_demo(int argc, char **argv);
 int hf_tool_watch(int argc, char **argv);
 int hf_tool_lint(int argc, char **argv);
+int hf_tool_logs(int argc, char **argv);
 
 #endif
