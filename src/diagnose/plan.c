@@ -138,6 +138,18 @@ static void add_pong(struct hf_plan *plan, enum hf_pong_policy policy, hf_time d
     }
 }
 
+/* A server that is blocked accepts but does not answer a handshake; a path that lost its flows
+ * passes new ones; a path that is down passes none. */
+static void add_control(struct hf_plan *plan)
+{
+    struct hf_arm *arm = add_named(plan, HF_EXPERIMENT_STALL, 1,
+                                   &(struct hf_trial_plan){.ping_every = HF_MS(200)}, "control", 0);
+    if (arm != NULL) {
+        arm->on_stall = true;
+        arm->hold = HF_SECONDS(1);
+    }
+}
+
 /* ---- the beginning ----------------------------------------------------------------------------
  */
 
@@ -160,12 +172,14 @@ static void begin_messages(struct hf_plan *plan, const struct ladder *l)
 {
     if (!plan->how.has_text) {
         (void)add_message(plan, 1, l->middle);
+        (void)add_message(plan, 1, l->short_);
         (void)add_busy(plan, 1, l->short_, l->middle);
         return;
     }
     /* Counts end at an age that follows the interval, timers do not. */
     (void)add_message(plan, 2, plan->how.every);
     (void)add_message(plan, 1, between(HF_MS(100), plan->how.every / 2, HF_NEVER));
+    (void)add_message(plan, 1, between(HF_MS(200), plan->how.every / 4, plan->how.every));
     (void)add_message(plan, 1, plan->how.every * 2);
     (void)add_busy(plan, 2, l->short_, plan->how.every);
 }
@@ -229,6 +243,7 @@ void hf_plan_begin(struct hf_plan *plan, const struct hf_plan_how *how)
                     &(struct hf_trial_plan){
                         .ping_every = between(HF_MS(200), how->budget / 240, HF_SECONDS(1))},
                     "round trips", 0);
+    add_control(plan);
     add_pong(plan, HF_PONG_IGNORE, 0);
     add_pong(plan, HF_PONG_EMPTY, 0);
     (void)add_quiet(plan, how->budget / 12);
@@ -493,7 +508,7 @@ hf_time hf_plan_rest(const struct hf_plan *plan, const struct hf_arm *arm,
                      const struct hf_slot_past *past, unsigned serial)
 {
     hf_time rest = HF_MS(250);
-    if (arm->retired || (arm->once && past->deaths < past->trials) ||
+    if (arm->retired || arm->on_stall || (arm->once && past->deaths < past->trials) ||
         (arm->once && past->deaths >= 2)) {
         return HF_NEVER;
     }

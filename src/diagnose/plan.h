@@ -45,6 +45,7 @@ struct hf_arm {
     bool once;       /* a connection that lived to its hold is not begun again */
     bool adapted;    /* it was added after something was seen */
     bool check;      /* a ping at the end of its hold (quiet-send) */
+    bool on_stall;   /* begun only when answers stay out elsewhere: does a new connection open? */
     hf_time start;   /* on the watch's clock: slot 0's first connection */
     hf_time stagger; /* each further slot begins so much later */
     hf_time hold;    /* from the open; HF_NEVER: as long as it goes */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #define CLOSING_TIME HF_MS(250)
+#define CONTROLS_MAX 12
 
 static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_event *event);
 
@@ -176,6 +177,9 @@ static void slot_start(struct hf_slot *s)
         hf_timer_set(d->loop, &s->timer, hf_loop_now(d->loop) + HF_MS(400));
         return;
     }
+    if (arm->on_stall) {
+        how.target = &d->control;
+    }
     how.plan = arm->plan;
     how.arm = arm->name;
     how.path = arm->path;
@@ -206,7 +210,7 @@ static void add_slots(struct hf_diagnosis *d, size_t first)
             const hf_time when = d->how.begun + arm->start + arm->stagger * k;
             *s = (struct hf_slot){.d = d, .arm = arm, .serial = (unsigned)d->slot_count++};
             hf_timer_init(&s->timer, on_slot_timer);
-            if (d->stage == HF_STAGE_ARMS) {
+            if (d->stage == HF_STAGE_ARMS && !arm->on_stall) {
                 hf_timer_set(d->loop, &s->timer,
                              when > hf_loop_now(d->loop) ? when : hf_loop_now(d->loop));
             }
@@ -226,7 +230,7 @@ void hf_diagnosis_begin_arms(struct hf_diagnosis *d)
         while (first > d->slots && first[-1].arm == s->arm) {
             first--;
         }
-        if (s->probe == NULL) {
+        if (s->probe == NULL && !s->arm->on_stall) {
             hf_timer_set(d->loop, &s->timer,
                          now + s->arm->start + s->arm->stagger * (hf_time)(s - first) + 1000 * k);
         }
@@ -301,6 +305,18 @@ static void slot_ended(struct hf_slot *s, struct hf_probe *probe)
     hf_probe_free(probe);
 }
 
+/* Somewhere answers stay out: a new connection shows whose fault it is. */
+static void look_for_others(struct hf_diagnosis *d)
+{
+    for (size_t i = 0; i < d->slot_count && d->controls < CONTROLS_MAX; i++) {
+        struct hf_slot *s = &d->slots[i];
+        if (s->arm->on_stall && s->probe == NULL && !hf_timer_is_set(&s->timer)) {
+            d->controls++;
+            hf_timer_set(d->loop, &s->timer, hf_loop_now(d->loop) + HF_MS(250));
+        }
+    }
+}
+
 static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_event *event)
 {
     struct hf_slot *s = owner;
@@ -312,6 +328,8 @@ static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_
         if (d->stage == HF_STAGE_FIRST) {
             hf_diagnosis_begin_arms(d);
         }
+    } else if (event->kind == HF_PROBE_STALLED && d->stage == HF_STAGE_ARMS) {
+        look_for_others(d);
     } else if (event->kind == HF_PROBE_END) {
         slot_ended(s, probe);
     }
@@ -488,8 +506,11 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     d->how = *how;
     d->how.plan.compare = how->compare != NULL;
     d->how.plan.has_text = how->text.len > 0;
+    hf_plan_begin(&d->plan, &d->how.plan);
     d->handler = handler;
     d->owner = owner;
+    d->control = *how->target; /* borrows its strings */
+    d->control.connect_timeout = hf_plan_answer_timeout(&d->plan) / 4;
     d->open_max = HF_DIAGNOSIS_OPEN;
     d->firm_since = HF_NEVER;
     hf_verdict_init(&d->verdict, &hf_heap);
@@ -497,7 +518,6 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     hf_timer_init(&d->deadline, on_deadline);
     hf_timer_set(loop, &d->deadline, how->begun + how->plan.budget - margin_of(how->plan.budget));
     hf_timer_set(loop, &d->tick, hf_loop_now(loop) + HF_MS(400));
-    hf_plan_begin(&d->plan, &d->how.plan);
     add_slots(d, 0);
     if (d->slot_count == 0 || d->how.plan.only == 1u << HF_EXPERIMENT_HANDSHAKE) {
         hf_attempts_begin(d);

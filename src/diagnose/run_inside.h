@@ -46,7 +46,8 @@ struct hf_diagnosis {
     struct hf_slot slots[HF_PLAN_ARMS * HF_PLAN_SLOTS];
     size_t slot_count, live;
     size_t open_max;
-    unsigned crowded;
+    unsigned crowded, controls;
+    struct hf_target control; /* the target, with less patience */
     struct hf_kept *kept;
     size_t kept_count, kept_room;
     struct hf_trial *view; /* for the inference and for callers */

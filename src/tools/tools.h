@@ -9,6 +9,7 @@ int hf_tool_causes(int argc, char **argv);
 int hf_tool_chaos(int argc, char **argv);
 int hf_tool_connect(int argc, char **argv);
 int hf_tool_probe(int argc, char **argv);
+int hf_tool_diagnose(int argc, char **argv);
 int hf_tool_serve(int argc, char **argv);
 int hf_tool_demo(int argc, char **argv);
 int hf_tool_watch(int argc, char **argv);
