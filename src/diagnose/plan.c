@@ -122,6 +122,7 @@ static struct hf_arm *add_quiet(struct hf_plan *plan, hf_time quiet)
         arm->hold = quiet;
         arm->check = true;
         arm->once = true;
+        arm->answer_timeout = between(HF_MS(1500), plan->how.budget / 15, HF_SECONDS(10));
     }
     return arm;
 }
@@ -246,9 +247,10 @@ void hf_plan_begin(struct hf_plan *plan, const struct hf_plan_how *how)
     add_control(plan);
     add_pong(plan, HF_PONG_IGNORE, 0);
     add_pong(plan, HF_PONG_EMPTY, 0);
-    (void)add_quiet(plan, how->budget / 12);
-    (void)add_quiet(plan, how->budget * 3 / 10);
-    (void)add_quiet(plan, how->budget * 7 / 10);
+    for (int i = 1; i <= 5; i++) { /* 6, 12, 24, 43 and 70 % of the budget */
+        static const unsigned percent[] = {6, 12, 24, 43, 70};
+        (void)add_quiet(plan, how->budget * percent[i - 1] / 100);
+    }
     for (size_t i = 0; i < plan->count; i++) { /* not all in one instant */
         plan->arms[i].start = HF_MS(60) * (hf_time)i;
     }
@@ -399,12 +401,24 @@ static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, si
         }
     }
     if (high == 0 || low >= high || (high == plan->quiet_high && low == plan->quiet_low) ||
-        high - low < high / 20 || plan->quiet_rounds >= 4) {
+        high - low < high / 40 || plan->quiet_rounds >= 4) {
         return;
+    }
+    for (size_t i = 0; i < plan->count; i++) { /* one that will tell more is on its way */
+        const struct hf_arm *arm = &plan->arms[i];
+        if (arm->experiment == HF_EXPERIMENT_QUIET_SEND && arm->adapted && !arm->retired &&
+            arm->hold > low && arm->hold < high) {
+            return;
+        }
     }
     plan->quiet_low = low;
     plan->quiet_high = high;
     plan->quiet_rounds++;
+    for (size_t i = 0; i < plan->count; i++) { /* what can tell nothing new makes room */
+        struct hf_arm *arm = &plan->arms[i];
+        arm->retired |= arm->experiment == HF_EXPERIMENT_QUIET_SEND &&
+                        (arm->hold <= low || arm->hold >= high);
+    }
     for (int i = 1; i <= 4; i++) {
         (void)add_quiet(plan, low + (high - low) * i / 5);
     }

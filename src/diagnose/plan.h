@@ -51,6 +51,7 @@ struct hf_arm {
     hf_time hold;    /* from the open; HF_NEVER: as long as it goes */
     hf_time pong_delay;
     hf_time reading_until;
+    hf_time answer_timeout; /* 0: as hf_plan_answer_timeout says */
 };
 
 struct hf_plan_how {

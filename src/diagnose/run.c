@@ -185,6 +185,9 @@ static void slot_start(struct hf_slot *s)
     how.path = arm->path;
     how.hold = arm->hold;
     how.check_at_end = arm->check;
+    if (arm->answer_timeout > 0) {
+        how.answer_timeout = arm->answer_timeout;
+    }
     how.pong_delay = arm->pong_delay;
     how.reading_until = arm->reading_until;
     s->was_told = false;
