@@ -416,8 +416,8 @@ static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, si
     plan->quiet_rounds++;
     for (size_t i = 0; i < plan->count; i++) { /* what can tell nothing new makes room */
         struct hf_arm *arm = &plan->arms[i];
-        arm->retired |= arm->experiment == HF_EXPERIMENT_QUIET_SEND &&
-                        (arm->hold <= low || arm->hold >= high);
+        arm->retired |=
+            arm->experiment == HF_EXPERIMENT_QUIET_SEND && (arm->hold <= low || arm->hold >= high);
     }
     for (int i = 1; i <= 4; i++) {
         (void)add_quiet(plan, low + (high - low) * i / 5);

@@ -169,7 +169,7 @@ static void slot_start(struct hf_slot *s)
     struct hf_diagnosis *d = s->d;
     struct hf_arm *arm = s->arm;
     struct hf_probe_how how = hf_diagnosis_probe_how(
-        d, arm->path == 0 || d->how.compare == NULL ? d->how.target : d->how.compare);
+        d, arm->path == 0 || d->how.compare == NULL ? &d->targets[0] : &d->targets[1]);
     if (s->probe != NULL || arm->retired || d->kept_count >= HF_DIAGNOSIS_TRIALS) {
         return;
     }
@@ -406,6 +406,16 @@ static bool is_settled(struct hf_diagnosis *d)
     return false;
 }
 
+/* Connections of arms that can tell nothing new make room for others. */
+static void stop_retired(struct hf_diagnosis *d)
+{
+    for (size_t i = 0; i < d->slot_count; i++) {
+        if (d->slots[i].arm->retired && d->slots[i].probe != NULL) {
+            hf_probe_stop(d->slots[i].probe);
+        }
+    }
+}
+
 static void on_tick(struct hf_timer *timer, hf_time now)
 {
     struct hf_diagnosis *d = HF_CONTAINER(timer, struct hf_diagnosis, tick);
@@ -424,6 +434,7 @@ static void on_tick(struct hf_timer *timer, hf_time now)
     if (hf_plan_adapt(&d->plan, hf_diagnosis_now(d), d->view, d->view_count, &d->verdict) > 0) {
         add_slots(d, first);
     }
+    stop_retired(d);
     hf_timer_set(d->loop, &d->tick,
                  hf_loop_now(d->loop) + HF_MS(400) + HF_MS(1) * (hf_time)d->kept_count);
 }
@@ -498,6 +509,11 @@ static hf_time margin_of(hf_time budget)
     return margin < HF_MS(1300) ? margin : HF_MS(1300);
 }
 
+static void impatient(struct hf_target *t, hf_time most)
+{
+    t->connect_timeout = t->connect_timeout < most ? t->connect_timeout : most;
+}
+
 struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diagnosis_how *how,
                                       hf_diagnosis_handler *handler, void *owner)
 {
@@ -512,8 +528,12 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     hf_plan_begin(&d->plan, &d->how.plan);
     d->handler = handler;
     d->owner = owner;
-    d->control = *how->target; /* borrows its strings */
-    d->control.connect_timeout = hf_plan_answer_timeout(&d->plan) / 4;
+    d->targets[0] = *how->target;
+    d->targets[1] = how->compare != NULL ? *how->compare : *how->target;
+    d->control = *how->target;
+    impatient(&d->targets[0], how->plan.budget / 4);
+    impatient(&d->targets[1], how->plan.budget / 4);
+    impatient(&d->control, hf_plan_answer_timeout(&d->plan) / 4);
     d->open_max = HF_DIAGNOSIS_OPEN;
     d->firm_since = HF_NEVER;
     hf_verdict_init(&d->verdict, &hf_heap);

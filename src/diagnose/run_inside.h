@@ -47,7 +47,8 @@ struct hf_diagnosis {
     size_t slot_count, live;
     size_t open_max;
     unsigned crowded, controls;
-    struct hf_target control; /* the target, with less patience */
+    /* These borrow the strings of how's, and have no more patience than the budget allows. */
+    struct hf_target targets[2], control;
     struct hf_kept *kept;
     size_t kept_count, kept_room;
     struct hf_trial *view; /* for the inference and for callers */

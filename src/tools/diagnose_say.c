@@ -127,20 +127,12 @@ static void say_record(struct diagnose *d)
 {
     const struct hf_hosting *hosting[HF_DIAGNOSIS_HOSTING];
     const size_t found = hf_diagnosis_hosting(d->diagnosis, hosting);
-    static const char head[] = "{\"v\":1,\"type\":\"verdict\"";
-    struct hf_buffer record;
     struct hf_buffer *out = hf_say_begin(&d->say, "verdict");
-    struct hf_slice rest;
     if (out == NULL) {
         return;
     }
-    hf_buffer_init(&record, &hf_heap, (size_t)1 << 20);
-    hf_verdict_json(hf_diagnosis_verdict(d->diagnosis), &record);
-    rest = hf_buffer_slice(&record);
-    if (hf_slice_starts(rest, HF_LITERAL("{\"v\":1,\"type\":\"verdict\""))) {
-        rest = hf_slice_from(rest, sizeof(head) - 1);
-        hf_buffer_add(out, hf_slice_first(rest, rest.len - 1)); /* without its brace */
-    }
+    hf_buffer_add_text(out, ",");
+    hf_verdict_json_members(hf_diagnosis_verdict(d->diagnosis), out);
     hf_json_ms(out, "watched_ms", hf_diagnosis_now(d->diagnosis));
     hf_json_bool(out, "interrupted", d->interrupted);
     hf_buffer_add_text(out, ",\"hosting\":[");
@@ -155,7 +147,6 @@ static void say_record(struct diagnose *d)
     }
     hf_buffer_add_text(out, "]");
     hf_say_end(&d->say);
-    hf_buffer_reset(&record);
 }
 
 static void say_lines(struct diagnose *d, int kind, const char *title)
