@@ -21,8 +21,8 @@ static double behind(double lag, double rtt)
         return 0;
     }
     lag = lag < 0 ? 0 : lag;
-    return 0.62 * exp(-lag / soon) / soon + 0.23 * exp(-lag / 0.25) / 0.25 +
-           (lag < 1.3 ? 0.15 / 1.3 : 0);
+    return fmin(DENSITY_MOST, 0.62 * exp(-lag / soon) / soon + 0.23 * exp(-lag / 0.25) / 0.25 +
+                                  (lag < 1.3 ? 0.15 / 1.3 : 0));
 }
 
 static double behind_by(double lag, double rtt)
@@ -374,21 +374,38 @@ static double first_larger(const struct fact *f, double size)
     return -1;
 }
 
-/* The largest below `fatal` that was sent and survived. */
+/* A message passed when something was asked behind it and answered, when an answer like it came,
+ * or when nothing happened for long. */
+static bool has_passed(const struct fact *f, size_t index)
+{
+    const struct hf_trial *t = f->t;
+    double since = f->age - seconds_of(t->moments[index].at);
+    bool asked = false;
+
+    for (size_t k = index + 1; k < t->moment_count; k++) {
+        const struct hf_moment *m = &t->moments[k];
+        asked = asked || m->kind == HF_MOMENT_PING_SENT;
+        if ((m->kind == HF_MOMENT_PONG_GOT && asked) ||
+            (m->kind == HF_MOMENT_GOT && m->size >= t->moments[index].size)) {
+            return true;
+        }
+    }
+    return since > 1.6 || (!f->dead && since > 0.4);
+}
+
+/* The largest below this that passed. */
 static double largest_below(const struct evidence *e, double limit)
 {
     double best = 0;
 
     for (size_t i = 0; i < e->count; i++) {
-        const struct fact *f = &e->facts[i];
-        for (size_t k = 0; k < f->t->moment_count; k++) {
-            const struct hf_moment *m = &f->t->moments[k];
-            double since = f->age - seconds_of(m->at);
-            bool passed =
-                m->kind == HF_MOMENT_SENT && m->size < limit &&
-                (since > 1.3 || (!f->dead && since > 0.4) ||
-                 (k + 1 < f->t->moment_count && f->t->moments[k + 1].kind == HF_MOMENT_SENT));
-            best = passed && m->size > best ? m->size : best;
+        const struct hf_trial *t = e->facts[i].t;
+        for (size_t k = 0; k < t->moment_count; k++) {
+            const struct hf_moment *m = &t->moments[k];
+            if (m->kind == HF_MOMENT_SENT && m->size < limit && m->size > best &&
+                has_passed(&e->facts[i], k)) {
+                best = m->size;
+            }
         }
     }
     return best;

@@ -179,16 +179,14 @@ static void look_for_stalls(struct fact *f, double rtt, bool echoes)
             break;
         }
         if (resets_of(m->kind) & HF_RESETS_DOWN) {
-            double waited = asked >= 0 ? at - life : 0;
             if (asked >= 0 && at - asked > f->late && !is_cut(t, i)) {
-                f->late = waited > at - asked ? at - asked : waited;
+                f->late = at - asked;
                 f->late_at = at;
             }
             life = at;
             asked = -1;
             asked_since = 0;
-        } else if (m->kind == HF_MOMENT_PING_SENT ||
-                   (m->kind == HF_MOMENT_SENT && (echoes || f->silent))) {
+        } else if (m->kind == HF_MOMENT_PING_SENT || (m->kind == HF_MOMENT_SENT && echoes)) {
             asked = asked < 0 ? at : asked;
             questions++;
             asked_since++;
@@ -235,12 +233,11 @@ static void look_at_pings(struct evidence *e, size_t room)
 
     for (size_t i = 0; i < e->count; i++) {
         const struct hf_trial *t = e->facts[i].t;
-        double last = -1, sum = 0;
-        unsigned count = 0, pings = 0;
+        double last = -1, least = INFINITY;
+        unsigned pings = 0;
         for (size_t k = 0; k < t->moment_count; k++) {
             if (t->moments[k].kind == HF_MOMENT_PONG_GOT) {
-                sum += (double)t->moments[k].size / 1e6;
-                count++;
+                least = smaller(least, (double)t->moments[k].size / 1e6);
             } else if (t->moments[k].kind == HF_MOMENT_PING_GOT) {
                 double at = seconds_of(t->moments[k].at);
                 if (last >= 0 && gaps < room && pings < 8 && !is_cut(t, k)) {
@@ -250,8 +247,8 @@ static void look_at_pings(struct evidence *e, size_t room)
                 last = at;
             }
         }
-        if (count > 0 && trips < room) {
-            e->scratch[trips++] = sum / count;
+        if (isfinite(least) && trips < room) {
+            e->scratch[trips++] = least;
         }
         e->pings_got += t->count[HF_MOMENT_PING_GOT] > 0 ? 1 : 0;
     }

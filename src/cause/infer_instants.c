@@ -47,7 +47,7 @@ static size_t find_instants(struct evidence *e, bool silent, double close, struc
 
 /* Likelihood of all trials when at each instant a part of those that are open end. */
 static double score_instants(const struct evidence *e, const struct instant *instants, size_t count,
-                             double part, double sigma, size_t *explained)
+                             double part, unsigned spread, size_t *explained)
 {
     double score = 0;
 
@@ -63,8 +63,7 @@ static double score_instants(const struct evidence *e, const struct instant *ins
             if (f->ended > to) {
                 says += log(1 - part);
             } else if (f->dead && !f->silent) {
-                double z = (f->ended - instants[k].at) / sigma;
-                dies = part * (0.9 * exp(-0.5 * z * z) / (2.5066 * sigma) + 0.1 / 1.5);
+                dies = part * spread_density(spread, f->ended - instants[k].at);
             }
         }
         if (f->dead) {
@@ -127,11 +126,11 @@ static size_t keep_telling(const struct evidence *e, struct instant *instants, s
 
 static bool best_restart(struct evidence *e, struct fit *fit)
 {
-    static const double sigmas[] = {0.05, 0.15, 0.4};
+    static const double sigmas[SPREADS] = {0.05, 0.15, 0.4};
     struct instant instants[INSTANTS];
     double best = -INFINITY;
 
-    for (size_t s = 0; s < 3; s++) {
+    for (unsigned s = 0; s < SPREADS; s++) {
         size_t count = find_instants(e, false, 1.2 * sigmas[s] + 0.1, instants), explained;
         double score, part, at_risk = 0, ended = 0;
         bool even;
@@ -148,7 +147,7 @@ static bool best_restart(struct evidence *e, struct fit *fit)
         }
         part = (ended + 0.5) / (ended + at_risk + 0.55);
         part = fmin(part, 0.997);
-        score = score_instants(e, instants, count, part, sigmas[s], &explained);
+        score = score_instants(e, instants, count, part, s, &explained);
         fit->value = period_of(instants, count, &even);
         score -= price_of_instants(e, count, sigmas[s], even) + (part < 0.9 ? 2 : 0);
         if (score > best) {
@@ -186,7 +185,7 @@ static double last_heard(const struct evidence *e, const struct fact *f)
 
     for (size_t i = 0; i < e->count; i++) {
         const struct fact *g = &e->facts[i];
-        if (g->stalled && !g->silent && fabs(g->ended - f->ended) < 1.2 &&
+        if (g->stalled && !g->silent && g->life > 0 && fabs(g->ended - f->ended) < 1.2 &&
             g->opened + g->life < f->ended - 1) {
             heard = fmax(heard, g->opened + g->life);
         }
@@ -257,35 +256,58 @@ void fit_blocked(struct evidence *e, struct fits *fits)
     }
 }
 
+/* When anybody heard the server last before an instant, on the clock. */
+static double heard_before(const struct evidence *e, double instant)
+{
+    double heard = -INFINITY;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        for (size_t k = f->t->moment_count; k-- > 0 && f->opened < instant;) {
+            double at = f->opened + seconds_of(f->t->moments[k].at);
+            if (at < instant && (resets_of(f->t->moments[k].kind) & HF_RESETS_DOWN)) {
+                heard = fmax(heard, at);
+                break;
+            }
+        }
+    }
+    return heard;
+}
+
 /* Answers that came late, for several at one time, and nobody died of it. */
 void fit_stalling(struct evidence *e, struct fits *fits)
 {
     struct fit fit = {.model = MODEL_STALLING, .class = HF_CLASS_BLOCKED_SERVER};
     double *late = e->scratch, least = fmax(1.3, 12 * e->rtt);
-    size_t together = 0, count = 0;
+    double back;
+    size_t together = 0;
+    bool mine;
 
     for (size_t i = 0; i < e->count; i++) {
         const struct fact *f = &e->facts[i];
-        if (f->late < least) {
+        if (f->late < least || together == 16) {
             continue;
         }
-        late[count++] = f->late;
+        mine = false;
         for (size_t k = 0; k < e->count; k++) {
             const struct fact *g = &e->facts[k];
             if (k != i && g->late >= least &&
                 fabs(g->opened + g->late_at - f->opened - f->late_at) < 1) {
-                together++;
-                break;
+                mine = true;
             }
+        }
+        if (mine) {
+            back = f->opened + f->late_at;
+            late[together++] = back - heard_before(e, back - f->late / 2);
         }
     }
     if (together < 2) {
         return;
     }
-    sort_numbers(late, count);
-    fit.value = fit.waits = part_of(late, count, 0.6);
+    sort_numbers(late, together);
+    fit.value = fit.waits = part_of(late, together, 0.5);
     fit.low = late[0];
-    fit.high = late[count - 1];
+    fit.high = late[together - 1];
     fit.score = 3.2 * fmin((double)together, 4) - 3;
     fit.score -= 0.7 * (double)(e->retransmits > 20 ? 20 : e->retransmits);
     for (size_t i = 0; i < e->count; i++) {

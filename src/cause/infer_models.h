@@ -5,6 +5,18 @@
 
 #include "cause/infer_facts.h"
 
+/* No model earns more by a death than this density, per second: which of two hits a fifth of a
+ * second more sharply is chance, and would outweigh what they do not explain. */
+#define DENSITY_MOST 5.0
+
+/* How far from its moment an end may be seen: exact, or with the delays of a loaded machine. The
+ * same for all models, in seconds. */
+#define SPREADS 3
+/* Density so long (or below 0: so much earlier) after the moment. */
+double spread_density(unsigned spread, double x);
+/* Likelihood that it was seen by then. */
+double spread_by(unsigned spread, double x);
+
 enum model {
     MODEL_NONE,
     MODEL_LIFETIME,

@@ -19,67 +19,79 @@ void fits_add(struct fits *fits, const struct fit *fit)
 /* ---- when a timer of a length ends a connection ------------------------------------------------
  */
 
+static const struct {
+    double sigma, late;
+} spreads[SPREADS] = {{0.04, 0.08}, {0.08, 0.25}, {0.16, 0.5}};
+
+double spread_density(unsigned spread, double x)
+{
+    double sigma = spreads[spread].sigma, late = spreads[spread].late, z = x / sigma;
+    double core = exp(-0.5 * z * z) / (2.5066 * sigma);
+
+    return fmin(0.82 * core + (x > 0 ? 0.18 * exp(-x / late) / late : 0), DENSITY_MOST);
+}
+
+double spread_by(unsigned spread, double x)
+{
+    double sigma = spreads[spread].sigma, late = spreads[spread].late;
+
+    return 0.82 * 0.5 * erfc(-x / (1.41421356 * sigma)) + (x > 0 ? 0.18 * (1 - exp(-x / late)) : 0);
+}
+
 enum shape {
-    SHAPE_TIGHT, /* exact, with delays of a loaded machine behind it */
-    SHAPE_LOOSE, /* four parts of a hundred */
-    SHAPE_WIDE,  /* twelve: jitter that is wanted */
-    SHAPE_SCAN,  /* it is looked at every two seconds */
+    SHAPE_EXACT = 0,       /* up to SPREADS: as above */
+    SHAPE_LOOSE = SPREADS, /* four parts of a hundred */
+    SHAPE_WIDE,            /* twelve: jitter that is wanted */
+    SHAPE_SCAN,            /* it is looked at every two seconds */
     SHAPES,
 };
-static const double shape_prior[SHAPES] = {-0.6, -1.9, -2.6, -2.2};
+static const double shape_prior[SHAPES] = {-1.2, -1.2, -1.4, -2.2, -2.8, -2.4};
 
 static double spread_of(enum shape shape, double timer)
 {
-    switch (shape) {
-    case SHAPE_TIGHT:
-        return fmax(0.03, 0.01 * timer);
-    case SHAPE_LOOSE:
-        return fmax(0.06, 0.04 * timer);
-    case SHAPE_WIDE:
-        return fmax(0.1, 0.12 * timer);
-    case SHAPE_SCAN:
-    case SHAPES:
-        break;
+    if (shape < SHAPE_LOOSE) {
+        return spreads[shape].sigma;
     }
-    return 0.85;
-}
-
-static double late_of(double timer)
-{
-    return 0.12 + 0.04 * timer;
+    return shape == SHAPE_LOOSE  ? fmax(0.1, 0.04 * timer)
+           : shape == SHAPE_WIDE ? fmax(0.2, 0.12 * timer)
+                                 : 0.85;
 }
 
 /* Density of the end at gap x. */
 static double density(enum shape shape, double x, double timer)
 {
-    double sigma = spread_of(shape, timer), z = (x - timer) / sigma;
-    double core, late;
+    double sigma = spread_of(shape, timer), z = (x - timer) / sigma, core, late = 0.5;
 
     if (shape == SHAPE_SCAN) {
         return x > timer - 0.06 && x < timer + 2.2 ? 1 / 2.26 : 0;
     }
+    if (shape < SHAPE_LOOSE) {
+        return spread_density(shape, x - timer);
+    }
     core = exp(-0.5 * z * z) / (2.5066 * sigma);
-    late = x > timer ? exp((timer - x) / late_of(timer)) / late_of(timer) : 0;
-    return 0.82 * core + 0.18 * late;
+    late = x > timer ? exp((timer - x) / late) / late : 0;
+    return fmin(0.9 * core + 0.1 * late, DENSITY_MOST);
 }
 
 double timer_density(double x, double timer)
 {
-    return density(SHAPE_TIGHT, x, timer);
+    return spread_density(1, x - timer);
 }
 
 /* Likelihood that it has ended by gap x. */
 static double ended_by(enum shape shape, double x, double timer)
 {
-    double sigma = spread_of(shape, timer), core, late;
+    double part;
 
     if (shape == SHAPE_SCAN) {
-        double part = (x - timer + 0.06) / 2.26;
+        part = (x - timer + 0.06) / 2.26;
         return part < 0 ? 0 : part > 1 ? 1 : part;
     }
-    core = 0.5 * erfc((timer - x) / (1.41421356 * sigma));
-    late = x > timer ? 1 - exp((timer - x) / late_of(timer)) : 0;
-    return 0.82 * core + 0.18 * late;
+    if (shape < SHAPE_LOOSE) {
+        return spread_by(shape, x - timer);
+    }
+    part = 0.5 * erfc((timer - x) / (1.41421356 * spread_of(shape, timer)));
+    return 0.9 * part + 0.1 * (x > timer ? 1 - exp((timer - x) / 0.5) : 0);
 }
 
 /* ---- the fit -----------------------------------------------------------------------------------
@@ -120,7 +132,7 @@ static double says(const struct fact *f, const struct reach *r, double floor, co
 
 static double price_of(enum shape shape, double length)
 {
-    double price = log(LOG_RANGE * length / (2.5 * spread_of(shape, length)));
+    double price = log(LOG_RANGE * length / (2.5 * fmax(spread_of(shape, length), 0.02 * length)));
 
     return price < 1.5 ? 1.5 : price;
 }
@@ -205,7 +217,7 @@ static void refine(struct evidence *e, struct timer *t, struct fit *fit)
     }
     if (count > 0) {
         sort_numbers(gaps, count);
-        again.length = part_of(gaps, count, t->shape == SHAPE_TIGHT ? 0.4 : 0.5);
+        again.length = part_of(gaps, count, t->shape < SHAPE_LOOSE ? 0.4 : 0.5);
         fit->value = again.length;
         fit->low = gaps[0];
         fit->high = gaps[count - 1];
@@ -235,7 +247,7 @@ bool fit_timer(struct evidence *e, bool scans, struct fit *fit)
     double lengths[CANDIDATES + 2];
     double *gaps = e->scratch;
     size_t count = gather(e, gaps), tried, explained = 0;
-    struct timer best = {SHAPE_TIGHT, 0, -INFINITY};
+    struct timer best = {SHAPE_EXACT, 0, -INFINITY};
 
     if (count == 0) {
         return false;
@@ -308,6 +320,11 @@ static const struct {
     {HF_RESETS_READING, 0.02},
 };
 
+static bool is_any(uint16_t resets)
+{
+    return (resets & HF_RESETS_ANY_BYTE) == HF_RESETS_ANY_BYTE && (resets & HF_RESETS_BOTH) == 0;
+}
+
 /* A path that forgets says nothing: of one that is held for alive only what was heard is known. */
 static struct reach heard_reach(const struct fact *f, uint16_t resets)
 {
@@ -331,7 +348,7 @@ void fit_idle(struct evidence *e, struct fits *fits)
         fit.resets = sets[s / 2].resets;
         if (((fit.resets & HF_RESETS_PACKET) && !any_keepalive(e)) ||
             ((fit.resets & HF_RESETS_READING) && !any_stopper(e)) ||
-            (forgets && e->died_silent == 0)) {
+            (forgets && (e->died_silent == 0 || !is_any(fit.resets)))) {
             continue;
         }
         for (size_t i = 0; i < e->count; i++) {
@@ -386,15 +403,15 @@ static double at_beat(const struct fact *f, double age, double beat, double phas
 }
 
 static double score_beats(const struct evidence *e, double age, double beat, double phase,
-                          struct fit *fit)
+                          unsigned spread, struct fit *fit)
 {
     double score = 0;
 
     fit->explained = fit->lived = 0;
     for (size_t i = 0; i < e->count; i++) {
         const struct fact *f = &e->facts[i];
-        struct reach r = {0, f->age - at_beat(f, age, beat, phase) + 10}; /* a timer of ten */
-        struct timer t = {SHAPE_TIGHT, 10, 0};
+        struct reach r = {0, f->age - at_beat(f, age, beat, phase) + 3}; /* a timer of three */
+        struct timer t = {(enum shape)spread, 3, 0};
         bool foretold;
         score += says(f, &r, e->floor[i], &t, &foretold);
         fit->explained += foretold ? 1 : 0;
@@ -415,14 +432,15 @@ static void fit_beats(struct evidence *e, double beat, struct fits *fits)
         }
     }
     sort_numbers(ages, count);
-    for (unsigned part = 0; part < 40 && count >= 4; part++) {
+    for (unsigned part = 0; part < 40 * SPREADS && count >= 4; part++) {
         struct fit fit = best;
-        double age = part_of(ages, count, part / 80.0) - 0.02 - 0.06 * beat * (part % 8);
+        unsigned step = part / SPREADS;
+        double age = part_of(ages, count, step / 80.0) - 0.02 - 0.06 * beat * (step % 8);
         if (age < beat / 2) {
             continue;
         }
-        fit.score =
-            score_beats(e, age, beat, phase, &fit) - log(LOG_RANGE * age / (0.3 * beat)) - 5;
+        fit.score = score_beats(e, age, beat, phase, part % SPREADS, &fit) -
+                    log(LOG_RANGE * age / (0.3 * beat)) - 5;
         fit.value = age;
         best = fit.score > best.score ? fit : best;
     }
@@ -540,7 +558,7 @@ static void fit_one_watchdog(struct evidence *e, const struct watchdog *w, doubl
     }
     fit.score += log(prior);
     if (!w->arrives && fabs(fit.waits - interval) < 0.04 * interval + 0.03) {
-        fit.score += 3.6; /* as so many do, it waits for one interval: no free parameter */
+        fit.score += 4.2; /* as so many do, it waits for one interval: no free parameter */
         fit.tight = true;
     }
     if ((w->helps & HF_RESETS_SENT) && messages_spare_pings(e, first)) {
