@@ -136,10 +136,12 @@ static hf_time blocked_deadline(const struct hf_effect *e, const struct hf_link 
     hf_time from = HF_NEVER;
     hf_time to = HF_NEVER;
     hf_time next = HF_NEVER;
-    if (blocked_window(e, l, &from, &to)) {
+    bool window = blocked_window(e, l, &from, &to);
+    if (e->fired && !(window && hf_link_now(l) >= from)) {
+        return hf_link_now(l); /* it is over */
+    }
+    if (window) {
         next = e->fired ? to : from;
-    } else if (e->fired) {
-        next = hf_link_now(l); /* the window is over */
     }
     if (t->u.blocked.give_up > 0 && waiting_since(l) != HF_NEVER && is_blocked(e, l) &&
         waiting_since(l) + t->u.blocked.give_up < next) {

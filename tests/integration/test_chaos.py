@@ -417,8 +417,9 @@ def test_a_blocked_server_answers_later_what_was_asked_meanwhile(box):
     assert time.monotonic() - begun < 8
 
 
-def test_a_killed_worker_resets_who_has_spoken_and_ends_the_silent(box):
-    b = box("  - {type: blocked, after: 200, for: 400, end: ends}\n")
+@pytest.mark.parametrize("when", ["after: 200", "period: 700"])
+def test_a_killed_worker_resets_who_has_spoken_and_ends_the_silent(box, when):
+    b = box(f"  - {{type: blocked, {when}, for: 400, end: ends}}\n")
     silent, speaker = b.client(), b.client()
     wait_for(lambda: b.acted().count("blocked") == 2, b.tail)
     speaker.send_text("hello")
