@@ -221,7 +221,8 @@ static void note_second(struct hf_logs_tally *t, int64_t at)
     t->recent[slot].count++;
     for (size_t i = t->notice_count; i-- > 0 && i + 16 > t->notice_count;) {
         struct hf_logs_notice *n = &t->notices[i];
-        if (n->last != HF_LOGS_NO_TIME && at >= n->first - SECOND && at <= n->last + 2 * SECOND) {
+        if (!n->is_start && n->last != HF_LOGS_NO_TIME && at >= n->first - SECOND &&
+            at <= n->last + 2 * SECOND) {
             n->endings++;
         }
     }
@@ -263,6 +264,7 @@ static void note(struct hf_logs_tally *t, const struct hf_logs_event *e, enum hf
     }
     struct hf_logs_notice *n = &t->notices[t->notice_count++];
     *n = (struct hf_logs_notice){.kind = kind, .first = e->at, .last = e->at, .lines = 1};
+    n->is_start = hf_slice_ends(e->what, HF_LITERAL("was started"));
     put_text(n->what, sizeof(n->what), e->what);
     put_text(n->cause, sizeof(n->cause), e->cause);
     put_text(n->reason, sizeof(n->reason), e->reason);

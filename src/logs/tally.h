@@ -34,6 +34,7 @@ struct hf_logs_notice {
     int64_t first, last;    /* HF_LOGS_NO_TIME */
     uint64_t lines;
     uint64_t endings; /* within a second before and two behind */
+    bool is_start;    /* nothing ends by it: only the second before counts */
     char what[120];
     char cause[40];
     char reason[80];

@@ -106,9 +106,14 @@ static bool fill(struct logs_source *s)
     if (n < 0 && errno == EINTR) {
         return false;
     }
-    if (n < 0) {
+    int status =
+        Z_OK; /* a gzip file that is cut ends with Z_BUF_ERROR, and what was whole is read */
+    if (s->gz != NULL) {
+        (void)gzerror(s->gz, &status);
+    }
+    if (n < 0 || status != Z_OK) {
         note_unread(s, HF_LITERAL("(the rest of the file)"),
-                    s->gz != NULL ? "the gzip data are damaged" : "it could not be read");
+                    s->gz != NULL ? "the gzip data are damaged or cut" : "it could not be read");
     }
     s->ended = !s->follows || n < 0;
     return false;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real servers whose logs are kept: nginx, HAProxy (its syslog is received here), Daphne, Uvicorn, gunicorn, Node. What they write is
-what `holdfast logs` has to read; run as a program, this file writes the samples of tests/vectors/logs."""
+what `holdfast logs` has to read. With HOLDFAST_SAMPLES=FOLDER the tests leave their logs there: tests/vectors/logs is made so."""
 import os
 import re
 import socket
@@ -60,12 +60,19 @@ http {{
 
     def wait_lines(self, wanted, name="timed", count=1, within=15):
         """Waits for so many lines that hold the text."""
-        return wait_for(lambda: [line for line in self.lines(name) if wanted in line][:] if
-                        sum(wanted in line for line in self.lines(name)) >= count else None,
+        return wait_for(lambda: sum(wanted in line for line in self.lines(name)) >= count,
                         lambda: f"{count} lines with {wanted!r} in {name}.log; have {self.lines(name)[-5:]}", within)
 
     def signal_master(self, number):
         os.kill(int((self.home / "pid").read_text()), number)
+
+    def workers(self):
+        """The pids of the workers that run now."""
+        children = Path(f"/proc/{self.pid()}/task/{self.pid()}/children").read_text().split()
+        return [int(pid) for pid in children]
+
+    def pid(self):
+        return int((self.home / "pid").read_text())
 
 
 class Syslog:
@@ -92,12 +99,19 @@ class Syslog:
         return self.path.read_text(errors="replace").splitlines()
 
     def wait_lines(self, wanted, count=1, within=15):
-        return wait_for(lambda: [line for line in self.lines() if re.search(wanted, line)] if
-                        sum(bool(re.search(wanted, line)) for line in self.lines()) >= count else None,
+        return wait_for(lambda: sum(bool(re.search(wanted, line)) for line in self.lines()) >= count,
                         lambda: f"{count} lines with {wanted!r}; have {self.lines()[-5:]}", within)
 
     def stop(self):
         self.sock.close()
+
+
+def keep_sample(path, name):
+    """A copy of a log for tests/vectors/logs, when samples are asked for; paths of this machine are cut."""
+    folder = os.environ.get("HOLDFAST_SAMPLES")
+    if folder:
+        text = Path(path).read_text(errors="replace").replace(str(HERE.parents[1]) + "/", "")
+        (Path(folder) / name).write_text(text)
 
 
 def haproxy(folder, upstream_port, syslog, tunnel="1s", client="30s", form="rfc3164", more=""):
