@@ -48,7 +48,7 @@ static void add_part(struct hf_buffer *out, enum strip_state state, double x, do
 
 /* Neighbours that are alike are one part, so that a week of peace is one rectangle. */
 void hf_watch_chart_strip(const struct hf_watch_target *t, int64_t minutes, int64_t parts,
-                          const char *label, struct hf_buffer *out)
+                          const char *label, const char *begins, struct hf_buffer *out)
 {
     int64_t end = hf_watch_wall(t->watch) / 60000 + 1;
     int64_t each = minutes / parts;
@@ -76,7 +76,8 @@ void hf_watch_chart_strip(const struct hf_watch_target *t, int64_t minutes, int6
         }
         before = now;
     }
-    hf_buffer_add_text(out, "</svg></figure>\n");
+    hf_buffer_addf(
+        out, "</svg><div class=\"ends\"><span>%s</span><span>now</span></div></figure>\n", begins);
 }
 
 /* ---- survival ------------------------------------------------------------------------------- */
@@ -165,6 +166,29 @@ static void add_curve(struct hf_buffer *out, const struct hf_svg_frame *f,
     hf_buffer_addf(out, "H%.1f\"/>", f->right);
 }
 
+/* Where they gather: a timer at one age, restarts at one time. */
+static void add_peak(struct hf_buffer *out, struct hf_survival *s)
+{
+    struct hf_peak peaks[HF_SURVIVAL_PEAKS];
+    size_t count = hf_survival_peaks(s, peaks, HF_SURVIVAL_PEAKS);
+    for (size_t i = 0; i < count; i++) {
+        char age[24];
+        if (peaks[i].kind == HF_PEAK_AGE) {
+            hf_age_text((hf_time)(peaks[i].at * 1e6), age);
+            hf_buffer_addf(out,
+                           "<p class=\"note\">%llu ended at an age of about %s: a timer, not "
+                           "chance.</p>",
+                           (unsigned long long)peaks[i].count, age);
+            return;
+        }
+        if (peaks[i].kind == HF_PEAK_CLOCK) {
+            hf_buffer_addf(out, "<p class=\"note\">%llu ended at one instant: a restart.</p>",
+                           (unsigned long long)peaks[i].count);
+            return;
+        }
+    }
+}
+
 void hf_watch_chart_survival(const struct hf_watch_target *t, struct hf_buffer *out)
 {
     struct hf_survival_point points[200];
@@ -200,6 +224,7 @@ void hf_watch_chart_survival(const struct hf_watch_target *t, struct hf_buffer *
         add_share_axis(out, &f);
         add_curve(out, &f, points, count);
         hf_buffer_addf(out, "</svg><p class=\"note\">%s</p>", description);
+        add_peak(out, s);
     }
     hf_buffer_add_text(out, "</figure>\n");
     hf_survival_free(s);

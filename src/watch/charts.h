@@ -7,7 +7,7 @@
 
 /* Up and down from `minutes` ago until now, in `parts` parts of equal length. */
 void hf_watch_chart_strip(const struct hf_watch_target *t, int64_t minutes, int64_t parts,
-                          const char *label, struct hf_buffer *out);
+                          const char *label, const char *begins, struct hf_buffer *out);
 /* How many held connections still lived at an age. */
 void hf_watch_chart_survival(const struct hf_watch_target *t, struct hf_buffer *out);
 /* The newest round trips. */

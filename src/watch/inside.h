@@ -17,6 +17,7 @@
 struct hf_watch_session {
     struct hf_watch_target *target;
     struct hf_probe *probe; /* NULL: it waits */
+    bool known;             /* the first attempt opened or failed */
     bool up;
     bool answered;   /* a pong came since the open */
     hf_time counted; /* up or down is accounted for until then */

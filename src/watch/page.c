@@ -34,7 +34,8 @@ static const char style[] =
     "dl{display:flex;flex-wrap:wrap;gap:4px 22px;margin:10px 0}dl div{min-width:90px}"
     "dt{color:var(--soft);font-size:12px}dd{margin:0;font-variant-numeric:tabular-nums}"
     "figure{margin:8px 0}figcaption{font-size:13px;margin-bottom:3px}svg{display:block;width:100%}"
-    ".strip svg{height:26px;border-radius:4px}"
+    ".strip svg{height:26px;border-radius:4px}.ends{display:flex;justify-content:space-between;"
+    "color:var(--soft);font-size:11px}"
     ".s-up{fill:var(--up)}.s-shaky{fill:var(--shaky)}.s-down{fill:var(--down)}"
     ".s-quiet{fill:var(--quiet)}.s-none{fill:var(--none)}"
     ".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:4px 20px}"
@@ -194,6 +195,7 @@ static void add_incidents(const struct hf_watch_target *t, struct hf_buffer *out
 static void add_endings(const struct hf_watch_target *t, struct hf_buffer *out)
 {
     size_t shown = 0;
+    const char *said = "";
     hf_buffer_add_text(out, "<h3>Last endings</h3>");
     for (size_t n = 0; n < t->record.ending_count && shown < ENDINGS_SHOWN; n++, shown++) {
         const struct hf_record_ending *e = hf_record_ending_at(&t->record, n);
@@ -205,7 +207,9 @@ static void add_endings(const struct hf_watch_target *t, struct hf_buffer *out)
                        e->is_check ? " (check)" : "");
         esc(out, e->sentence);
         hf_buffer_add_text(out, "</span>");
-        add_cause(e->cause, bad ? e->advice : "", out);
+        bool again = strcmp(said, e->advice) == 0; /* what stands above already */
+        add_cause(again ? "" : e->cause, bad && !again ? e->advice : "", out);
+        said = bad ? e->advice : said;
         hf_buffer_add_text(out, "</li>\n");
     }
     hf_buffer_add_text(out, shown > 0 ? "</ul>" : "<p class=\"none\">None yet.</p>");
@@ -216,8 +220,8 @@ static void add_target(const struct hf_watch_target *t, struct hf_buffer *out)
     hf_buffer_add_text(out, "<section>");
     add_head(t, out);
     add_facts(t, out);
-    hf_watch_chart_strip(t, 1440, 288, "Last 24 hours", out);
-    hf_watch_chart_strip(t, HF_RECORD_MINUTES, 336, "Last 7 days", out);
+    hf_watch_chart_strip(t, 1440, 288, "Last 24 hours", "24 h ago", out);
+    hf_watch_chart_strip(t, HF_RECORD_MINUTES, 336, "Last 7 days", "7 days ago", out);
     hf_buffer_add_text(out, "<div class=\"two\">");
     hf_watch_chart_survival(t, out);
     hf_watch_chart_rtt(t, out);

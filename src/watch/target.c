@@ -17,7 +17,9 @@ static void account(struct hf_watch_session *s)
     hf_time now = hf_watch_now(t->watch);
     hf_wall wall = hf_watch_wall(t->watch);
     hf_time whole = (now - s->counted) / 1000; /* milliseconds; the rest counts the next time */
-    if (whole > 0) {
+    if (!s->known) {                           /* nothing has come of the first attempt yet */
+        s->counted = now;
+    } else if (whole > 0) {
         hf_record_span(&t->record, wall - whole, wall, s->up, hf_watch_is_quiet(t));
         s->counted += whole * 1000;
     }
@@ -199,6 +201,7 @@ static void session_ended(struct hf_watch_session *s, struct hf_probe *p)
     struct hf_buffer texts;
     account(s);
     s->up = false;
+    s->known = true;
     hf_buffer_init(&texts, &hf_heap, (size_t)1 << 20);
     look_at_certificate(t, p);
     enum hf_judgement judged = hf_watch_ended(t, p, false, &details, &texts);
@@ -222,7 +225,7 @@ static void session_event(void *owner, struct hf_probe *p, const struct hf_probe
     switch (event->kind) {
     case HF_PROBE_OPEN:
         account(s);
-        s->up = true;
+        s->up = s->known = true;
         s->answered = false;
         s->opened = hf_watch_now(t->watch);
         opened(t, p);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define AGES_COMPARED 10
 #define REPEATED_MS 600000 /* the same failure is written down once in so long */
 
 /* ---- quiet -------------------------------------------------------------------------------- */
@@ -384,6 +385,27 @@ static void add_evidence(struct hf_buffer *out, const struct hf_named_cause *cau
     }
 }
 
+/* Whether the drops before came at the same age: then it is a timer that ends them. */
+static void add_ages(const struct hf_watch_target *t, const struct hf_trial *trial,
+                     struct hf_buffer *out, size_t from)
+{
+    size_t alike = 1;
+    size_t drops = 1;
+    for (size_t i = 0; i < t->record.ending_count && drops < AGES_COMPARED; i++) {
+        const struct hf_record_ending *e = hf_record_ending_at(&t->record, i);
+        hf_time apart =
+            e->held > trial->end.age ? e->held - trial->end.age : trial->end.age - e->held;
+        if (!e->is_check && e->judged == HF_JUDGED_PREMATURE) {
+            drops++;
+            alike += apart < trial->end.age / 20 + HF_MS(100);
+        }
+    }
+    if (hf_trial_was_open(trial) && hf_trial_is_dead(trial) && alike >= 3 && alike * 2 > drops) {
+        hf_buffer_addf(out, "%s%zu of the last %zu drops came at this age, as a timer's do",
+                       out->len == from ? "" : "; ", alike, drops);
+    }
+}
+
 static void write_texts(struct hf_watch_target *t, const struct hf_trial *trial,
                         const struct hf_infer_context *context, struct hf_buffer *out,
                         struct ending_texts *at)
@@ -398,6 +420,7 @@ static void write_texts(struct hf_watch_target *t, const struct hf_trial *trial,
     hf_buffer_add_byte(out, '\0');
     at->evidence = out->len;
     add_evidence(out, causes, count, t);
+    add_ages(t, trial, out, at->evidence);
     hf_buffer_add_byte(out, '\0');
     at->json = out->len;
     hf_trial_json_with(trial, context, out);
