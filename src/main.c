@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"causes", "the known causes of a WebSocket's end, and the line that mends each", hf_tool_causes},
     {"chaos", "a middlebox that puts faults into connections, with toxiproxy's API", hf_tool_chaos},
     {"diagnose", "says why connections die, from experiments", hf_tool_diagnose},
+    {"bench", "puts load on a server, and says how long answers took and what ended", hf_tool_bench},
     {"demo", "shows what it does, on an embedded backend behind a cutting middlebox", hf_tool_demo},
     {"logs", "reads logs of proxies and servers: how long WebSockets lived, what ended them",
      hf_tool_logs},

@@ -52,7 +52,7 @@ static bool make_room(struct hf_probe *p)
 void hf_probe_note(struct hf_probe *p, enum hf_moment_kind kind, size_t size)
 {
     p->trial.count[kind]++;
-    if (make_room(p)) {
+    if (!p->how.light && make_room(p)) {
         p->moments[p->trial.moment_count++] =
             (struct hf_moment){.at = hf_probe_now(p) - p->opened,
                                .size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX,

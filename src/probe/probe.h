@@ -56,6 +56,8 @@ struct hf_probe_how {
                            pong for silence (X14) */
     hf_time pong_delay; /* HF_PONG_LATE */
     hf_time reading_until; /* with plan.stops_reading: reads until this age; 0: none at all */
+    bool light; /* for crowds: no list of moments, and TCP is not asked about each send, so that
+                   silence is told by pings alone */
     uint64_t seed;
     hf_time epoch; /* the watch's clock begins here: subtracted from the loop's time */
 };
@@ -95,7 +97,8 @@ const struct hf_address *hf_probe_address(const struct hf_probe *p);
 /* Not-after of the server's certificate, ms since 1970; 0: no TLS. */
 hf_wall hf_probe_certificate_expires(const struct hf_probe *p);
 
-/* A length of time for people, at most 24 bytes: "340 ms", "24.0 s", "5 min 12 s", "3 h 20 min". */
+/* A length of time for people, at most 24 bytes: "85 µs", "340 ms", "24.0 s", "5 min 12 s", "3 h 20
+ * min". */
 void hf_age_text(hf_time age, char text[24]);
 /* The words `cause` and `who` of an ending, static. The cause is the likeliest row of the catalogue
  * when it is likelier than all others together, else "unknown"; "none" while it lives. context:

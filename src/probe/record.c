@@ -11,7 +11,9 @@
 void hf_age_text(hf_time age, char text[24])
 {
     const double s = (double)age / 1e6;
-    if (age < HF_MS(10)) {
+    if (age > 0 && age < HF_MS(1)) {
+        (void)snprintf(text, 24, "%d µs", (int)age);
+    } else if (age < HF_MS(10)) {
         (void)snprintf(text, 24, "%.1f ms", s * 1e3);
     } else if (age < HF_SECONDS(1)) {
         (void)snprintf(text, 24, "%.0f ms", s * 1e3);

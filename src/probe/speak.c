@@ -17,7 +17,7 @@ void hf_probe_flush(struct hf_probe *p)
     const hf_time now = hf_probe_now(p);
     if (out->len > 0) {
         /* What was sent before was acknowledged: somebody was there then. */
-        const bool settled = hf_stream_unacked(p->stream) == 0;
+        const bool settled = !p->how.light && hf_stream_unacked(p->stream) == 0;
         if (settled && p->last_tx > p->proof) {
             p->proof = p->last_tx;
         }
@@ -25,7 +25,7 @@ void hf_probe_flush(struct hf_probe *p)
         hf_buffer_drop(out, n);
         if (n > 0) {
             p->last_tx = now;
-            p->owed = settled || p->owed == HF_NEVER ? now : p->owed;
+            p->owed = p->how.light ? HF_NEVER : settled || p->owed == HF_NEVER ? now : p->owed;
         }
     }
     if (out->len == 0 && p->sending) {

@@ -37,6 +37,7 @@ static void on_end(struct probe_connection *c, const struct hf_probe_event *even
     const struct hf_trial *t = hf_probe_trial(c->probe);
     const bool was_open = hf_trial_was_open(t);
     c->open = false;
+    run->changed = true;
     count_end(c, t);
     probe_say_end(c, event);
     hf_probe_free(c->probe);
@@ -104,6 +105,10 @@ static hf_time start_due(struct probe_run *run, unsigned *left)
 {
     const hf_time now = hf_loop_now(run->loop);
     hf_time next = HF_NEVER;
+    if (!run->changed && now < run->next_start) {
+        return run->next_start;
+    }
+    run->changed = false;
     *left = 0;
     for (unsigned i = 0; i < run->connections; i++) {
         struct probe_connection *c = &run->all[i];
@@ -113,12 +118,14 @@ static hf_time start_due(struct probe_run *run, unsigned *left)
         *left += !c->over;
         next = !c->over && c->start_at < next ? c->start_at : next;
     }
+    run->next_start = next;
     return next;
 }
 
 static void stop_all(struct probe_run *run)
 {
     run->stopping = true;
+    run->changed = true;
     for (unsigned i = 0; i < run->connections; i++) {
         if (run->all[i].probe != NULL) {
             hf_probe_stop(run->all[i].probe);
@@ -169,6 +176,7 @@ static int run_all(struct probe_run *run)
         run->all[i] = (struct probe_connection){
             .run = run, .number = i + 1, .start_at = run->begun + run->stagger * i};
     }
+    run->changed = true;
     probe_say_start(run);
     turn_until_over(run);
     for (unsigned i = 0; i < run->connections; i++) {

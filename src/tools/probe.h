@@ -40,6 +40,8 @@ struct probe_run {
     struct hf_loop *loop;
     struct probe_connection *all;
     hf_time begun, drawn_at;
+    hf_time next_start; /* of a connection that waits for it */
+    bool changed;       /* one ended, or all are to: the connections are looked through */
     struct hf_histogram rtt;
     /* counts of connections that are over */
     unsigned opened, died, failed, held;

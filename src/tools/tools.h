@@ -7,6 +7,7 @@
 
 int hf_tool_causes(int argc, char **argv);
 int hf_tool_chaos(int argc, char **argv);
+int hf_tool_bench(int argc, char **argv);
 int hf_tool_connect(int argc, char **argv);
 int hf_tool_probe(int argc, char **argv);
 int hf_tool_diagnose(int argc, char **argv);
