@@ -46,6 +46,13 @@ void hf_diagnosis_add_note(struct hf_diagnosis *d, const char *format, ...)
     }
 }
 
+void hf_diagnosis_drop_notes(struct hf_diagnosis *d)
+{
+    while (d->note_count > 0) {
+        hf_release(&hf_heap, d->notes[--d->note_count]);
+    }
+}
+
 void hf_diagnosis_learn(struct hf_diagnosis *d, const struct hf_probe *p)
 {
     const struct hf_hosting *found[HF_PROBE_HOSTING];
@@ -564,9 +571,7 @@ void hf_diagnosis_free(struct hf_diagnosis *d)
     for (size_t i = 0; i < d->kept_count; i++) {
         hf_release(&hf_heap, (void *)(uintptr_t)d->kept[i].trial.moments);
     }
-    for (size_t i = 0; i < d->note_count; i++) {
-        hf_release(&hf_heap, d->notes[i]);
-    }
+    hf_diagnosis_drop_notes(d);
     hf_timer_stop(d->loop, &d->tick);
     hf_timer_stop(d->loop, &d->deadline);
     hf_verdict_fini(&d->verdict);

@@ -167,7 +167,9 @@ static void next(struct hf_attempts *a)
 {
     struct hf_diagnosis *d = a->d;
     if (a->given_opens && !a->only) {
-        hf_diagnosis_begin_arms(d); /* it was an accident, or a restart */
+        hf_diagnosis_drop_notes(d); /* it was an accident, or a restart */
+        hf_diagnosis_add_note(d, "The first attempt to connect failed; then it opened.");
+        hf_diagnosis_begin_arms(d);
     } else if (a->at < a->count) {
         hf_timer_set(d->loop, &a->timer, hf_loop_now(d->loop) + a->all[a->at].wait);
     } else {

@@ -71,6 +71,7 @@ void hf_diagnosis_tell(struct hf_diagnosis *d, enum hf_diagnosis_event_kind kind
                        const struct hf_arm *arm, const struct hf_trial *trial, const char *text);
 /* Once each; a sentence that stands already is not added again. */
 void hf_diagnosis_add_note(struct hf_diagnosis *d, const char *format, ...) HF_PRINTF(2, 3);
+void hf_diagnosis_drop_notes(struct hf_diagnosis *d);
 /* Copies the trial. */
 void hf_diagnosis_keep(struct hf_diagnosis *d, const struct hf_trial *trial,
                        const struct hf_arm *arm, bool aside);
