@@ -377,7 +377,6 @@ static void suspect_watchdog(struct hf_plan *plan, const struct hf_trial *trials
     }
     plan->watchdog = needs;
     add_pong(plan, HF_PONG_LATE, rounded(between(HF_MS(50), (needs - first) / 2, HF_NEVER)));
-    add_pong(plan, HF_PONG_IGNORE, 0);
 }
 
 /* A path that forgets silently: the age is only known to lie between two silences. Four more
@@ -424,6 +423,18 @@ static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, si
     }
 }
 
+bool hf_plan_is_narrowing(const struct hf_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct hf_arm *arm = &plan->arms[i];
+        if (arm->experiment == HF_EXPERIMENT_QUIET_SEND && arm->adapted && !arm->retired &&
+            arm->hold > plan->quiet_low && arm->hold < plan->quiet_high) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Messages end it while silent connections grow older: the count is asked for at other intervals.
  */
 static void suspect_limit(struct hf_plan *plan, hf_time now, const struct hf_trial *trials,
@@ -464,8 +475,6 @@ static void look_for_pings(struct hf_plan *plan, const struct hf_trial *trials, 
     for (size_t i = 0; i < count && !plan->pings_seen; i++) {
         if (trials[i].count[HF_MOMENT_PING_GOT] > 0) {
             plan->pings_seen = true;
-            add_pong(plan, HF_PONG_IGNORE, 0);
-            add_pong(plan, HF_PONG_EMPTY, 0);
         }
     }
     for (size_t i = 0; i < count && !plan->streams; i++) {

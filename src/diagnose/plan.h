@@ -84,6 +84,9 @@ void hf_plan_begin(struct hf_plan *plan, const struct hf_plan_how *how);
 size_t hf_plan_adapt(struct hf_plan *plan, hf_time now, const struct hf_trial *trials, size_t count,
                      const struct hf_verdict *verdict);
 
+/* Silences whose end will tell the age of a silent path more closely are under way. */
+bool hf_plan_is_narrowing(const struct hf_plan *plan);
+
 /* What one slot has been through. */
 struct hf_slot_past {
     unsigned trials; /* that ended */

@@ -397,7 +397,8 @@ static bool is_settled(struct hf_diagnosis *d)
         d->firm_class = v->best.class;
     }
     if (hf_loop_now(d->loop) - d->firm_since < HF_SECONDS(1) ||
-        (v->best.class == HF_CLASS_SIZE_LIMIT && hf_sizes_is_searching(d))) {
+        (v->best.class == HF_CLASS_SIZE_LIMIT && hf_sizes_is_searching(d)) ||
+        (v->best.high > v->best.low * 1.04 && hf_plan_is_narrowing(&d->plan))) {
         return false;
     }
     if (d->how.compare == NULL) {

@@ -305,7 +305,7 @@ void hf_chart_gaps(const struct hf_report *r, const struct hf_allocator *alloc,
  */
 
 static size_t curve_of(const struct hf_report *r, const struct hf_allocator *alloc,
-                       struct hf_survival_point *points)
+                       struct hf_survival_point *points, struct hf_buffer *out)
 {
     struct hf_survival *s = hf_survival_new(alloc, 1);
     size_t n = 0;
@@ -325,6 +325,7 @@ static size_t curve_of(const struct hf_report *r, const struct hf_allocator *all
     if (s != NULL && status == HF_OK && hf_survival_total(s) > 0) {
         n = hf_survival_curve(s, points, POINTS_MAX);
     }
+    out->failed |= status != HF_OK;
     hf_survival_free(s);
     return n;
 }
@@ -356,7 +357,7 @@ void hf_chart_survival(const struct hf_report *r, const struct hf_allocator *all
                        struct hf_buffer *out)
 {
     struct hf_survival_point points[POINTS_MAX];
-    const size_t n = curve_of(r, alloc, points);
+    const size_t n = curve_of(r, alloc, points, out);
     const struct hf_svg_frame f = {.width = WIDTH,
                                    .height = 300,
                                    .left = 60,

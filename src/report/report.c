@@ -95,9 +95,9 @@ static void verdict_facts(const struct hf_report *r, struct hf_buffer *out)
     if (v->safe_ping_s > 0) {
         char by[160];
         hf_resets_text(v->safe_ping_by, by);
-        hf_buffer_add_text(out, "<div><dt>keeps it alive</dt><dd>every ");
+        hf_buffer_add_text(out, "<div><dt>safe interval</dt><dd>");
         hf_report_duration(out, (hf_time)(v->safe_ping_s * 1e6));
-        hf_buffer_add_text(out, ": ");
+        hf_buffer_add_text(out, ", ");
         text(out, by);
         hf_buffer_add_text(out, "</dd></div>\n");
     }

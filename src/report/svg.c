@@ -53,10 +53,11 @@ void hf_svg_text(struct hf_buffer *out, double x, double y, const char *anchor, 
 void hf_svg_open(struct hf_buffer *out, const struct hf_svg_frame *f, const char *id,
                  const char *title, const char *description)
 {
-    hf_buffer_addf(out,
-                   "<div class=\"chart\"><svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
-                   "aria-labelledby=\"%s-t %s-d\">\n<title id=\"%s-t\">",
-                   f->width, f->height, id, id, id);
+    hf_buffer_addf(
+        out,
+        "<div class=\"chart\" tabindex=\"0\"><svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" "
+        "aria-labelledby=\"%s-t %s-d\">\n<title id=\"%s-t\">",
+        f->width, f->height, id, id, id);
     hf_report_escape(out, hf_slice_of(title));
     hf_buffer_addf(out, "</title><desc id=\"%s-d\">", id);
     hf_report_escape(out, hf_slice_of(description));

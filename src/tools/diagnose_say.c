@@ -248,7 +248,7 @@ static void say_people(struct diagnose *d)
     if (v->safe_ping_s > 0) {
         char by[160];
         hf_resets_text(v->safe_ping_by, by);
-        hf_say_line(&d->say, "\nEvery %.3g s keeps it alive: %s.", v->safe_ping_s, by);
+        hf_say_line(&d->say, "\nSafe interval: %.3g s (%s).", v->safe_ping_s, by);
     }
     if (hf_verdict_text(v, v->fix)[0] != '\0') {
         hf_say_line(&d->say, "\n%sWhat to do%s\n  %s", hf_say_paint(&d->say, HF_PAINT_BOLD),
