@@ -8,6 +8,7 @@
 
 #define COUNT_MAX 1000000.0
 #define TRIED 48
+#define FRAME_SHIFT 1.0
 
 /* ---- right behind ------------------------------------------------------------------------------
  */
@@ -182,34 +183,70 @@ static size_t counts_tried(const struct evidence *e, uint16_t kinds, double *tri
     return found;
 }
 
+static double got_before(const struct hf_trial *t, uint8_t kind, double moment)
+{
+    double count = 0;
+
+    for (size_t k = 0; k < t->moment_count; k++) {
+        count +=
+            t->moments[k].kind == kind && seconds_of(t->moments[k].at) <= moment + 1e-6 ? 1 : 0;
+    }
+    return count;
+}
+
+/* Where each message is answered by one, the fatal one is the first that is not: what was sent
+ * meanwhile was under way. 0: the answers do not tell. */
+static double first_unanswered(struct evidence *e, const struct fit *fit)
+{
+    double *got = e->scratch;
+    size_t count = 0, paired = 0, lived = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
+        double moment = fatal(e, i, fit), sent = (double)t->count[HF_MOMENT_SENT];
+        bool foretold;
+        (void)says_moment(e, i, moment, &foretold);
+        if (foretold) {
+            got[count++] = (double)t->count[HF_MOMENT_GOT];
+        } else if (sent >= 2) {
+            lived++;
+            paired += fabs(sent - (double)t->count[HF_MOMENT_GOT]) <= 1 ? 1 : 0;
+        }
+    }
+    sort_numbers(got, count);
+    if (count < 2 || part_of(got, count, 0.2) < part_of(got, count, 0.8) || got[0] < 1 ||
+        paired * 5 < lived * 4) {
+        return 0;
+    }
+    return part_of(got, count, 0.5) + 1;
+}
+
 /* At the deaths that it foretells: the client's messages, and the server's. */
 static void messages_at_death(struct evidence *e, struct fit *fit, double *client)
 {
-    double *theirs = e->scratch, *ours = e->scratch + e->count;
+    double *theirs = e->scratch, *ours = e->scratch + e->count, answers;
     size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
         double moment = fatal(e, i, fit);
         bool foretold;
         (void)says_moment(e, i, moment, &foretold);
         if (foretold) {
-            const struct hf_trial *t = e->facts[i].t;
-            double sent = 0, got = 0;
-            for (size_t k = 0; k < t->moment_count; k++) {
-                bool before = seconds_of(t->moments[k].at) <= moment + 1e-6;
-                sent += before && t->moments[k].kind == HF_MOMENT_SENT ? 1 : 0;
-                got += before && t->moments[k].kind == HF_MOMENT_GOT ? 1 : 0;
-            }
-            ours[count] = sent;
-            theirs[count++] = got;
+            ours[count] = got_before(t, HF_MOMENT_SENT, moment);
+            theirs[count++] = (double)t->count[HF_MOMENT_GOT];
         }
     }
     sort_numbers(ours, count);
     sort_numbers(theirs, count);
-    *client = part_of(ours, count, 0.5);
+    *client = fit->resets == HF_RESETS_UP ? fit->value : part_of(ours, count, 0.5);
     fit->low = part_of(ours, count, 0);
     fit->high = part_of(ours, count, 1);
     fit->server_messages = part_of(theirs, count, 0.5);
+    answers = fit->resets == HF_RESETS_SENT ? first_unanswered(e, fit) : 0;
+    if (answers > 0 && answers < *client) {
+        *client = answers;
+    }
 }
 
 /* Between the spans in which n came where it died, and where it did not. */
@@ -325,6 +362,23 @@ void fit_counts(struct evidence *e, struct fits *fits)
 /* ---- a kind of frame ---------------------------------------------------------------------------
  */
 
+/* The end comes a certain short time behind the first frame of the kind; what kills at once is
+ * likelier than what takes half a second. */
+static bool fit_frame(struct evidence *e, uint8_t kind, struct fit *fit)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
+        double moment = -1;
+        for (size_t m = 0; m < t->moment_count && moment < 0; m++) {
+            moment = t->moments[m].kind == kind ? seconds_of(t->moments[m].at) : -1;
+        }
+        /* The fit looks for timers above a certain length. */
+        e->reach[i] = (struct reach){
+            0, moment < 0 || e->facts[i].silent ? 0 : e->facts[i].age - moment + FRAME_SHIFT};
+    }
+    return fit_timer(e, false, fit);
+}
+
 void fit_frames(struct evidence *e, struct fits *fits)
 {
     static const struct {
@@ -333,24 +387,16 @@ void fit_frames(struct evidence *e, struct fits *fits)
     } kinds[] = {{HF_MOMENT_PING_GOT, 0.5}, {HF_MOMENT_PING_SENT, 0.3}, {HF_MOMENT_BEAT_SENT, 0.2}};
 
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-        struct fit fit = {.model = MODEL_FRAME, .class = HF_CLASS_NETWORK, .value = 0};
+        struct fit fit = {.model = MODEL_FRAME, .class = HF_CLASS_NETWORK};
         fit.resets = resets_of(kinds[k].kind);
-        fit.score = log(kinds[k].prior) - 2;
-        for (size_t i = 0; i < e->count; i++) {
-            const struct hf_trial *t = e->facts[i].t;
-            double moment = -1;
-            bool foretold;
-            for (size_t m = 0; m < t->moment_count && moment < 0; m++) {
-                moment = t->moments[m].kind == kinds[k].kind ? seconds_of(t->moments[m].at) : -1;
-            }
-            fit.score += says_moment(e, i, moment, &foretold);
-            fit.explained += foretold ? 1 : 0;
-            fit.lived += moment < 0 && !e->facts[i].dead ? 1 : 0;
+        if (!fit_frame(e, kinds[k].kind, &fit) || fit.value - FRAME_SHIFT > 1) {
+            continue;
         }
-        fit.unexplained = e->dead - fit.explained;
-        if (fit.explained > 0) {
-            fits_add(fits, &fit);
-        }
+        fit.waits = fmax(0, fit.value - FRAME_SHIFT);
+        fit.value = fit.low = fit.high = 0;
+        /* A chance that all ends lie so close behind one would be small. */
+        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.2));
+        fits_add(fits, &fit);
     }
 }
 

@@ -356,8 +356,8 @@ bool evidence_take(struct evidence *e, const struct hf_trial *trials, size_t cou
         e->stalls += e->facts[i].stalled ? 1 : 0;
     }
     sum_up(e);
-    for (size_t i = 0; i < e->count; i++) {
-        e->floor[i] = e->noise;
+    for (size_t i = 0; i < e->count; i++) { /* silence is nobody's whim */
+        e->floor[i] = e->facts[i].silent ? 0.1 * e->noise : e->noise;
     }
     return true;
 }

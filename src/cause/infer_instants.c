@@ -214,33 +214,65 @@ static double stall_evidence(const struct evidence *e)
     return score - 2.3 * fmin((double)answered, 4);
 }
 
+/* Age of the last sign of life, in the middle of those that died with questions open. */
+static double usual_life(struct evidence *e)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->facts[i].stalled && !e->facts[i].silent) {
+            e->scratch[count++] = e->facts[i].life;
+        }
+    }
+    sort_numbers(e->scratch, count);
+    return part_of(e->scratch, count, 0.5);
+}
+
+/* How long each had waited when it died: for a server that stood still for all at one instant, or
+ * (alone) for each connection at its own age. */
+static void lay_waits(struct evidence *e, bool alone)
+{
+    double usual = usual_life(e);
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        double waited = 0, heard;
+        if (f->dead && !f->silent && alone) {
+            waited = f->stalled ? f->age - f->life : f->asks ? 0 : fmax(0, f->age - usual);
+        } else if (f->dead && !f->silent) {
+            heard = last_heard(e, f);
+            waited = heard < 0 ? 0 : heard < f->opened ? -1 : f->ended - heard;
+        }
+        e->reach[i] = (struct reach){0, waited};
+    }
+}
+
+static void fit_standstill(struct evidence *e, double evidence, bool alone, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
+
+    lay_waits(e, alone);
+    if (fit_timer(e, true, &fit)) {
+        fit.score += evidence - 0.7;
+        fits_add(fits, &fit);
+    }
+}
+
 void fit_blocked(struct evidence *e, struct fits *fits)
 {
-    struct fit timer = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER}, instants = timer;
-    double *waits, evidence = stall_evidence(e);
+    struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
+    double *waits = e->scratch, evidence = stall_evidence(e);
     size_t count = 0;
-    bool bunched;
 
     if (e->stalls == 0) {
         return;
     }
-    bunched = best_restart(e, &instants);
-    for (size_t i = 0; i < e->count; i++) {
-        const struct fact *f = &e->facts[i];
-        double heard = f->dead && !f->silent ? last_heard(e, f) : -1;
-        e->reach[i] = (struct reach){0, heard < 0 ? 0 : f->ended - heard};
-        if (heard >= 0 && heard < f->opened) { /* it opened, and was never answered */
-            e->reach[i].last = -1;
-        }
-    }
-    waits = e->scratch;
-    if (fit_timer(e, true, &timer)) {
-        timer.score += evidence;
-        fits_add(fits, &timer);
-    }
-    if (!bunched) {
+    fit_standstill(e, evidence, true, fits);
+    fit_standstill(e, evidence, false, fits);
+    if (!best_restart(e, &fit)) {
         return;
     }
+    lay_waits(e, false);
     for (size_t i = 0; i < e->count; i++) {
         if (e->reach[i].last > 0 && e->facts[i].dead) {
             waits[count++] = e->reach[i].last;
@@ -248,11 +280,11 @@ void fit_blocked(struct evidence *e, struct fits *fits)
     }
     sort_numbers(waits, count);
     if (count > 0) {
-        instants.value = instants.waits = part_of(waits, count, 0.5);
-        instants.low = waits[0];
-        instants.high = waits[count - 1];
-        instants.score += evidence;
-        fits_add(fits, &instants);
+        fit.value = fit.waits = part_of(waits, count, 0.5);
+        fit.low = waits[0];
+        fit.high = waits[count - 1];
+        fit.score += evidence;
+        fits_add(fits, &fit);
     }
 }
 
@@ -274,12 +306,30 @@ static double heard_before(const struct evidence *e, double instant)
     return heard;
 }
 
+/* We ourselves were awake in the middle of that time: something was sent. */
+static bool something_was_sent(const struct evidence *e, double from, double to)
+{
+    double margin = 0.15 * (to - from);
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        for (size_t k = 0; k < f->t->moment_count; k++) {
+            double at = f->opened + seconds_of(f->t->moments[k].at);
+            if (at > from + margin && at < to - margin &&
+                (resets_of(f->t->moments[k].kind) & HF_RESETS_UP)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Answers that came late, for several at one time, and nobody died of it. */
 void fit_stalling(struct evidence *e, struct fits *fits)
 {
     struct fit fit = {.model = MODEL_STALLING, .class = HF_CLASS_BLOCKED_SERVER};
-    double *late = e->scratch, least = fmax(1.3, 12 * e->rtt);
-    double back;
+    double *late = e->scratch, least = fmax(0.5, 10 * e->rtt);
+    double back, heard;
     size_t together = 0;
     bool mine;
 
@@ -292,13 +342,16 @@ void fit_stalling(struct evidence *e, struct fits *fits)
         for (size_t k = 0; k < e->count; k++) {
             const struct fact *g = &e->facts[k];
             if (k != i && g->late >= least &&
-                fabs(g->opened + g->late_at - f->opened - f->late_at) < 1) {
+                fabs(g->opened + g->late_at - f->opened - f->late_at) < 0.25) {
                 mine = true;
             }
         }
         if (mine) {
             back = f->opened + f->late_at;
-            late[together++] = back - heard_before(e, back - f->late / 2);
+            heard = heard_before(e, back - f->late / 2);
+            if (something_was_sent(e, heard, back)) {
+                late[together++] = back - heard;
+            }
         }
     }
     if (together < 2) {
@@ -423,7 +476,7 @@ void fit_none(struct evidence *e, struct fits *fits)
     struct fit fit = {.model = MODEL_NONE, .class = HF_CLASS_NONE};
 
     for (size_t i = 0; i < e->count; i++) {
-        fit.score += e->facts[i].dead ? log(e->noise) : 0;
+        fit.score += e->facts[i].dead ? log(e->facts[i].silent ? 0.1 * e->noise : e->noise) : 0;
         fit.lived += e->facts[i].dead ? 0 : 1;
     }
     fit.unexplained = e->dead;
@@ -440,7 +493,7 @@ void fit_handshake(struct evidence *e, struct fits *fits)
     }
     fit.score = fmin(4.0 * (double)failed, 14);
     for (size_t i = 0; i < e->count; i++) {
-        fit.score += e->facts[i].dead ? log(e->noise) : 0;
+        fit.score += e->facts[i].dead ? log(e->facts[i].silent ? 0.1 * e->noise : e->noise) : 0;
     }
     fit.explained = failed;
     fit.unexplained = e->dead;

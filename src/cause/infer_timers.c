@@ -509,34 +509,25 @@ static bool messages_spare_pings(const struct evidence *e, double first)
     return spared >= 1 && pinged == 0;
 }
 
-/* From the last answer that counted (or the open) to the end. When first pings come at any phase,
- * that is not one number: then it is interval and patience. */
-static void value_of_watchdog(struct evidence *e, struct fit *fit, double interval)
+/* From the last answer that counted (or the open) to the end. */
+static void value_of_watchdog(struct evidence *e, struct fit *fit)
 {
-    double *waits = e->scratch, *ages = e->scratch + e->count;
+    double *ages = e->scratch;
     size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
         double base = 0;
         struct reach r = reach_of_watchdog(&e->facts[i], &fit->watchdog, &base);
-        if (!e->facts[i].dead || r.last <= 0 || r.last < 0.9 * fit->low - 0.05 ||
-            r.last > 1.1 * fit->high + 0.05) {
-            continue;
+        if (e->facts[i].dead && r.last > 0 && r.last >= 0.9 * fit->low - 0.05 &&
+            r.last <= 1.1 * fit->high + 0.05) {
+            ages[count++] = e->facts[i].age - base;
         }
-        ages[count] = e->facts[i].age - base;
-        waits[count++] = e->facts[i].age - base - r.last;
     }
-    if (count == 0) {
-        return;
-    }
-    sort_numbers(ages, count);
-    sort_numbers(waits, count);
-    fit->low = ages[0];
-    fit->high = ages[count - 1];
-    fit->value = part_of(ages, count, 0.5);
-    if (count >= 3 && waits[count - 1] - waits[0] > 0.2 * waits[count - 1] + 0.2 &&
-        waits[count - 1] < 1.1 * interval) {
-        fit->value = interval + fit->waits;
+    if (count > 0) {
+        sort_numbers(ages, count);
+        fit->low = ages[0];
+        fit->high = ages[count - 1];
+        fit->value = part_of(ages, count, 0.5);
     }
 }
 
@@ -566,7 +557,7 @@ static void fit_one_watchdog(struct evidence *e, const struct watchdog *w, doubl
         fit.tight = true;
     }
     fit.score += withheld > 0 && answering == 0 ? 2.5 : 0;
-    value_of_watchdog(e, &fit, interval);
+    value_of_watchdog(e, &fit);
     fits_add(fits, &fit);
 }
 

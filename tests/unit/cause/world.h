@@ -278,7 +278,8 @@ static inline double live_on(struct line *l, bool check)
     struct world *w = l->w;
     double quiet = l->hold - fmax(l->both_up, l->both_down);
     bool dead = path_is_dead(l, l->hold) || (w->forgets > 0 && quiet > w->forgets);
-    if (check) {
+    double until;
+    if (check && !server_is_blocked(l, l->hold, &until)) {
         note(l, l->hold, HF_MOMENT_PING_SENT, 0);
         if (dead) {
             finish_silent(l, fmax(l->both_up, l->both_down), l->hold);
