@@ -100,12 +100,17 @@ def without_pongs(scene, server):
     return scene.box(server.port, pongs=scene.choose("pongs", "drop", "empty"))
 
 
+def daphne_window(interval, timeout):
+    """Daphne looks for whom to ping every 2 s; autobahn rounds the deadline of the answer down to a whole second of the clock."""
+    return Truth("pong_timeout", interval + timeout - 1, interval + timeout + 2.1, note="Daphne looks every 2 s, and rounds down to a second")
+
+
 @killer
 def daphne_ping_timeout(scene):
     interval, timeout = scene.draw("interval", 1, 4, 0), scene.draw("timeout", 1, 4, 0)
     server = scene.daphne({"answer": scene.choose("answer", "echo", "silent")}, "--ping-interval", interval, "--ping-timeout", timeout)
     scene.ask(without_pongs(scene, server.wait()))
-    scene.truth = Truth("pong_timeout", interval + timeout, interval + timeout + 2.2, note="Daphne looks every 2 s")
+    scene.truth = daphne_window(interval, timeout)
 
 
 @killer
@@ -129,12 +134,11 @@ def tight_ping_window(scene):
     interval, timeout = scene.draw("interval", 1, 4, 0), scene.draw("timeout", 1, 4, 0)
     if scene.choose("server", "uvicorn", "daphne") == "uvicorn":
         server = scene.uvicorn({}, "--ws-ping-interval", interval, "--ws-ping-timeout", timeout)
-        late = None
+        scene.truth = Truth("pong_timeout", interval + timeout)
     else:
         server = scene.daphne({}, "--ping-interval", interval, "--ping-timeout", timeout)
-        late = interval + timeout + 2.2
+        scene.truth = daphne_window(interval, timeout)
     scene.ask(server.wait())
-    scene.truth = Truth("pong_timeout", interval + timeout, late)
 
 
 @killer
