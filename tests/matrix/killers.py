@@ -264,13 +264,13 @@ def healthy(scene):
     scene.ask(scene.application())
     if scene.choose("told", True, False):
         chatter(scene, 0.5, 1)
-    scene.truth, scene.budget = Truth("none"), 25
+    scene.truth, scene.budget = Truth("none"), 20
 
 
 @killer
 def healthy_behind_nginx(scene):
     scene.ask(scene.keep(servers.nginx(scene.folder, scene.application().port, "600s")).wait())
-    scene.truth, scene.budget = Truth("none"), 25
+    scene.truth, scene.budget = Truth("none"), 20
 
 
 @killer
@@ -281,7 +281,7 @@ def healthy_with_server_pings(scene):
     server = (scene.uvicorn({}, "--ws-ping-interval", interval, "--ws-ping-timeout", "30") if kind == "uvicorn"
               else scene.daphne({}, "--ping-interval", interval, "--ping-timeout", "30"))
     scene.ask(server.wait())
-    scene.truth, scene.budget = Truth("none"), 25
+    scene.truth, scene.budget = Truth("none"), 20
 
 
 networks.register(KILLERS)
