@@ -363,13 +363,26 @@ static double quality_of(const struct weighed *w)
     return quality < 0.05 ? 0.05 : quality;
 }
 
+/* Somebody waits for an answer right now: what comes of it is worth waiting for. */
+static bool is_pending(const struct evidence *e)
+{
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        if (!f->dead && f->t->end.how == HF_HOW_ALIVE && f->asked >= 0 &&
+            f->age - f->asked > 1 + 4 * e->rtt) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Enough has been seen that more of the same would change nothing. */
 static bool is_firm(const struct hf_verdict *v, const struct weighed *w)
 {
     const struct fit *f = w->best[w->first];
 
     if (f == NULL || v->best.class == HF_CLASS_INCONCLUSIVE || v->confidence < FIRM_FROM ||
-        w->margin < 5 || v->best.class == HF_CLASS_NONE) {
+        w->margin < 5 || v->best.class == HF_CLASS_NONE || is_pending(w->e)) {
         return false;
     }
     switch (f->model) {
@@ -379,7 +392,7 @@ static bool is_firm(const struct hf_verdict *v, const struct weighed *w)
     case MODEL_RESTART:
         return f->instants >= 3 && f->tight;
     case MODEL_SIZE:
-        return f->high <= 1.03 * f->low;
+        return f->high <= 1.02 * f->low && w->e->longest >= 12;
     case MODEL_COUNT:
     case MODEL_RATE:
     case MODEL_BUCKET:
@@ -454,6 +467,7 @@ enum hf_status hf_infer(struct hf_verdict *v, const struct hf_trial *trials, siz
         fit_all(&e, fits);
         weigh(&w);
         conclude(v, &w);
+        name_causes(v, &w);
         say_verdict(v, &w);
     }
     evidence_drop(&e);

@@ -682,10 +682,31 @@ static size_t general_fix(struct hf_verdict *v)
     return 0;
 }
 
+/* What helps in general, and the lines of configuration of what it most likely is. */
+static size_t whole_fix(struct hf_verdict *v)
+{
+    size_t general = general_fix(v), lines = 0;
+
+    if (general == 0 || v->texts.failed) {
+        return general;
+    }
+    v->texts.len--; /* the NUL: the text goes on */
+    for (size_t i = 0; i < v->cause_count && lines < 2; i++) {
+        const struct hf_catalog_row *row = v->causes[i].row;
+        if (row->fix_line[0] != '\0' && v->causes[i].likelihood >= 0.15) {
+            (void)hf_buffer_addf(&v->texts, " %s %s: %s", lines == 0 ? "If it is" : "Or",
+                                 row->product, row->fix_line);
+            lines++;
+        }
+    }
+    (void)hf_buffer_add_byte(&v->texts, 0);
+    return v->texts.failed ? 0 : general;
+}
+
 void say_verdict(struct hf_verdict *v, const struct weighed *w)
 {
     say_safe(v, w);
     v->sentence = sentence_of(v, w);
-    v->fix = general_fix(v);
+    v->fix = whole_fix(v);
     say_lines(v, w);
 }

@@ -21,6 +21,8 @@ const struct fit *idle_fit_named(const struct weighed *w);
 /* Lines, sentence, advice, and the interval that is safe. v's best, candidates and confidence are
  * filled in; texts is empty. */
 void say_verdict(struct hf_verdict *v, const struct weighed *w);
+/* The rows of the catalogue that fit: v's causes. v->best is filled in. */
+void name_causes(struct hf_verdict *v, const struct weighed *w);
 /* The experiment that would tell these two classes apart, by its name in docs/diagnosis.md. */
 const char *deciding_experiment(enum hf_verdict_class a, enum hf_verdict_class b);
 
