@@ -415,10 +415,11 @@ static void add_set(struct hf_buffer *out, const struct hf_attribute *a, int64_t
     }
 }
 
-/* Words and texts without quotes; both forms put their own around them. */
-static void add_value(struct hf_buffer *out, const struct hf_toxic *t, const struct hf_attribute *a)
+void hf_toxic_value(const struct hf_toxic *t, const struct hf_attribute *a, struct hf_buffer *out)
 {
-    if (a->kind == HF_ATTRIBUTE_WORD) {
+    if (a->kind == HF_ATTRIBUTE_TEXT) {
+        (void)hf_buffer_add_text(out, *text_of(t, a));
+    } else if (a->kind == HF_ATTRIBUTE_WORD) {
         (void)hf_buffer_add(out, word_at(a->words, *number_of(t, a)));
     } else if (a->kind == HF_ATTRIBUTE_SET) {
         add_set(out, a, *number_of(t, a));
@@ -443,7 +444,7 @@ void hf_toxic_json(const struct hf_toxic *t, struct hf_buffer *out)
         if (a->kind == HF_ATTRIBUTE_TEXT) {
             (void)hf_buffer_add_json(out, hf_slice_of(*text_of(t, a)));
         } else {
-            add_value(out, t, a);
+            hf_toxic_value(t, a, out);
         }
         (void)hf_buffer_add_text(out, quote);
     }
@@ -489,7 +490,7 @@ void hf_toxic_yaml(const struct hf_toxic *t, struct hf_buffer *out)
         if (a->kind == HF_ATTRIBUTE_TEXT) {
             hf_config_add_quoted(out, hf_slice_of(*text_of(t, a)));
         } else {
-            add_value(out, t, a);
+            hf_toxic_value(t, a, out);
         }
         (void)hf_buffer_add_byte(out, '\n');
     }

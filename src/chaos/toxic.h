@@ -262,6 +262,8 @@ HF_MUST_USE enum hf_status hf_toxic_set_text(struct hf_toxic *t, const struct hf
 const char *hf_toxic_fault(const struct hf_toxic *t);
 /* The number of an attribute in its outside unit; 0 for texts. */
 double hf_toxic_number(const struct hf_toxic *t, const struct hf_attribute *a);
+/* The value as words, with no quotes and nothing escaped. */
+void hf_toxic_value(const struct hf_toxic *t, const struct hf_attribute *a, struct hf_buffer *out);
 /* Multiplies every time. */
 void hf_toxic_scale(struct hf_toxic *t, double factor);
 

@@ -63,18 +63,31 @@ void chaos_say_profiles(struct chaos_command *c)
     }
 }
 
+static void say_attribute(const struct hf_toxic *t, const struct hf_attribute *a)
+{
+    struct hf_buffer out;
+    bool worded = a->kind == HF_ATTRIBUTE_WORD || a->kind == HF_ATTRIBUTE_SET;
+    hf_buffer_init(&out, &hf_heap, 65536);
+    hf_toxic_value(t, a, &out);
+    printf("    %-15s %s%s%s%s", a->name, a->what, a->kind == HF_ATTRIBUTE_MS ? " (ms)" : "",
+           worded ? ": " : "", worded ? a->words : "");
+    if (out.len > 0) {
+        printf("; default %.*s", HF_SLICE_ARG(hf_buffer_slice(&out)));
+    }
+    putchar('\n');
+    hf_buffer_reset(&out);
+}
+
 void chaos_say_toxics(void)
 {
     for (size_t i = 0; i < HF_TOXIC_KINDS; i++) {
         const struct hf_toxic_type *type = &hf_toxic_types[i];
+        struct hf_toxic *t = hf_toxic_new(type);
         printf("%s: %s (stream: %s)\n", type->name, type->what, hf_way_text(type->way));
-        for (size_t j = 0; j < type->count; j++) {
-            const struct hf_attribute *a = &type->attributes[j];
-            printf("    %-15s %s%s%s%s\n", a->name, a->what,
-                   a->kind == HF_ATTRIBUTE_MS ? " (ms)" : "",
-                   a->kind == HF_ATTRIBUTE_WORD || a->kind == HF_ATTRIBUTE_SET ? ": " : "",
-                   a->kind == HF_ATTRIBUTE_WORD || a->kind == HF_ATTRIBUTE_SET ? a->words : "");
+        for (size_t j = 0; j < type->count && t != NULL; j++) {
+            say_attribute(t, &type->attributes[j]);
         }
+        hf_toxic_free(t);
     }
 }
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """holdfast chaos: each toxic, as a client by hand sees it. Times are short; only what must not be earlier is held to the clock."""
 import json
+import re
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -75,14 +77,14 @@ def message(client):
 
 def test_an_idle_timer_ends_what_is_silent_and_spares_what_speaks(box):
     b = box("  - {type: idle_timeout, timeout: 500}\n")
-    (silent, how), (_, pinged) = together(lambda: ending(b.client()), lambda: beat(b.client(), ping, until=1.5))
+    (silent, how), (_, pinged) = together(lambda: ending(b.client()), lambda: beat(b.client(), ping, until=1.0))
     assert how == "fin" and silent >= 0.5 - EARLY
     assert pinged == "alive"
 
 
 def test_where_only_messages_count_pings_do_not_help(box):
     b = box("  - {type: idle_timeout, timeout: 500, counts: messages, direction: upstream}\n")
-    (took, how), (_, lives) = together(lambda: beat(b.client(), ping), lambda: beat(b.client(), message, until=1.5))
+    (took, how), (_, lives) = together(lambda: beat(b.client(), ping), lambda: beat(b.client(), message, until=1.0))
     assert how == "fin" and took >= 0.5 - EARLY
     assert lives == "alive"
 
@@ -90,7 +92,7 @@ def test_where_only_messages_count_pings_do_not_help(box):
 def test_with_a_timer_for_each_direction_both_must_be_fed(box):
     b = box("  - {type: idle_timeout, timeout: 500, direction: each}\n", "--backend", "silent")
     pong = lambda c: c.send_frame(raw.PONG, b"")  # noqa: E731 - bytes one way only
-    (took, how), (_, lives) = together(lambda: beat(b.client(), pong), lambda: beat(b.client(), ping, until=1.5))
+    (took, how), (_, lives) = together(lambda: beat(b.client(), pong), lambda: beat(b.client(), ping, until=1.0))
     assert how == "fin" and took >= 0.5 - EARLY
     assert lives == "alive"  # each ping is answered
 
@@ -246,7 +248,7 @@ def empty_pongs(client):
 def test_a_watchdog_like_uvicorns_wants_the_same_payload_back(tmp_path):
     with Chaos(tmp_path, "--profile", "uvicorn-ping", "--scale", "0.02") as b:
         (ignored, code, pings), (emptied, other), (_, lives), (spoken, talker) = together(
-            lambda: without_pongs(b.client()), lambda: empty_pongs(b.client()), lambda: ending(b.client(), 1.5),
+            lambda: without_pongs(b.client()), lambda: empty_pongs(b.client()), lambda: ending(b.client(), 1.0),
             lambda: without_pongs_but(b.client(), message))
         assert (code, other, lives, talker) == (1011, 1011, "alive", 1011)
         assert pings == 1 and min(ignored, emptied, spoken) >= 0.8 - EARLY
@@ -267,7 +269,7 @@ def without_pongs_but(client, what):
 
 def test_a_watchdog_like_daphnes_sends_no_ping_to_who_speaks(tmp_path):
     with Chaos(tmp_path, "--profile", "daphne-ping", "--scale", "0.02") as b:
-        (took, how, pings), (_, talker) = together(lambda: without_pongs(b.client()), lambda: beat(b.client(), message, until=1.5))
+        (took, how, pings), (_, talker) = together(lambda: without_pongs(b.client()), lambda: beat(b.client(), message, until=1.0))
         assert how == "reset" and took >= 1.0 - EARLY and pings == 2
         assert talker == "alive"
 
@@ -617,6 +619,23 @@ def test_a_faulty_profile_is_refused_with_line_and_column(tmp_path, text, compla
 def test_a_mistake_in_the_words_is_exit_code_2(words):
     ran = chaos(*words)
     assert ran.returncode == 2 and ran.stderr != "" and ran.stdout == "", ran
+
+
+def test_the_manual_has_every_option_toxic_attribute_and_profile():
+    page = (Path(__file__).parents[2] / "man" / "holdfast-chaos.1").read_text().replace("\\-", "-")
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", chaos("--help").stdout))
+    assert len(options) > 15 and not [option for option in options if option not in page]
+    name = None
+    for line in chaos("--toxics").stdout.splitlines():
+        word, what = line.strip().split(" ", 1)
+        if line.startswith(" "):
+            assert f".IR {word} :\n{what.strip()}." in page, line
+        else:
+            name = word.rstrip(":")
+            assert f".B {name}\n{what[0].upper()}{what[1:]}." in page, line
+    for line in chaos("--list").stdout.splitlines():
+        name, about = line.split(None, 1)
+        assert f".B {name}\n{about[0].upper()}{about[1:]}." in page, line
 
 
 def test_it_ends_by_itself_and_says_what_was(tmp_path):
