@@ -122,7 +122,7 @@ static struct hf_arm *add_quiet(struct hf_plan *plan, hf_time quiet)
         arm->hold = quiet;
         arm->check = true;
         arm->once = true;
-        arm->answer_timeout = between(HF_MS(1500), plan->how.budget / 15, HF_SECONDS(10));
+        arm->answer_timeout = between(HF_MS(1500), plan->how.budget / 22, HF_SECONDS(10));
     }
     return arm;
 }
@@ -300,7 +300,8 @@ static hf_time middle_age(const struct hf_trial *trials, size_t count,
 
 static bool dies_silent(const struct hf_trial *t)
 {
-    return is_silent(&t->plan) && t->path == 0 && !was_lost(t);
+    return is_silent(&t->plan) && t->path == 0 && !was_lost(t) &&
+           t->count[HF_MOMENT_PING_SENT] == 0;
 }
 
 static bool dies_ignoring(const struct hf_trial *t)
@@ -354,7 +355,9 @@ static void suspect_timer(struct hf_plan *plan, hf_time t)
     if (find(plan, HF_EXPERIMENT_BUSY, 0, high) == NULL) {
         (void)add_busy(plan, 2, every, every);
     }
-    retire(plan, HF_EXPERIMENT_QUIET_SEND);
+    if (plan->quiet_rounds == 0) {
+        retire(plan, HF_EXPERIMENT_QUIET_SEND);
+    }
 }
 
 /* The server pings, and gives up who does not answer: how late may an answer be? */
@@ -379,60 +382,75 @@ static void suspect_watchdog(struct hf_plan *plan, const struct hf_trial *trials
     add_pong(plan, HF_PONG_LATE, rounded(between(HF_MS(50), (needs - first) / 2, HF_NEVER)));
 }
 
+/* The silence before the first ping of a connection that was silent until then; 0: none. */
+static hf_time silence_before_ping(const struct hf_trial *t)
+{
+    hf_time quiet = 0;
+    if (!is_silent(&t->plan) || t->path != 0 || !hf_trial_was_open(t)) {
+        return 0;
+    }
+    for (size_t k = 0; k < t->moment_count && quiet == 0; k++) {
+        quiet = t->moments[k].kind == HF_MOMENT_PING_SENT ? t->moments[k].at : 0;
+    }
+    return quiet;
+}
+
+/* The path had forgotten it: no answer, or a reset as soon as something was sent. */
+static bool was_forgotten(const struct hf_trial *t, hf_time quiet)
+{
+    return hf_trial_is_dead(t) && t->count[HF_MOMENT_PONG_GOT] == 0 &&
+           (was_lost(t) || t->end.age - quiet < HF_SECONDS(1));
+}
+
+static bool has_ended(const struct hf_arm *arm, const struct hf_trial *trials, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (trials[i].arm == arm->name && trials[i].end.how != HF_HOW_ALIVE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A path that forgets silently: the age is only known to lie between two silences. Four more
  * between them, until they are close. */
 static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, size_t count)
 {
     hf_time low = 0, high = 0;
+    plan->narrowing = false;
     for (size_t i = 0; i < count; i++) {
-        const struct hf_trial *t = &trials[i];
-        hf_time quiet = 0;
-        if (!is_silent(&t->plan) || t->path != 0 || !hf_trial_was_open(t)) {
-            continue;
-        }
-        for (size_t k = 0; k < t->moment_count && quiet == 0; k++) {
-            quiet = t->moments[k].kind == HF_MOMENT_PING_SENT ? t->moments[k].at : 0;
-        }
-        if (was_lost(t) && quiet > 0 && (high == 0 || quiet < high)) {
-            high = quiet;
-        } else if (!was_lost(t) && t->count[HF_MOMENT_PONG_GOT] > 0 && quiet > low) {
+        const hf_time quiet = silence_before_ping(&trials[i]);
+        if (quiet > 0 && was_forgotten(&trials[i], quiet)) {
+            high = high == 0 || quiet < high ? quiet : high;
+        } else if (trials[i].count[HF_MOMENT_PONG_GOT] > 0 && quiet > low) {
             low = quiet;
         }
     }
-    if (high == 0 || low >= high || (high == plan->quiet_high && low == plan->quiet_low) ||
-        high - low < high / 40 || plan->quiet_rounds >= 4) {
+    if (high == 0 || low >= high || high - low < high / 40 || plan->quiet_rounds >= 4) {
         return;
     }
-    for (size_t i = 0; i < plan->count; i++) { /* one that will tell more is on its way */
-        const struct hf_arm *arm = &plan->arms[i];
-        if (arm->experiment == HF_EXPERIMENT_QUIET_SEND && arm->adapted && !arm->retired &&
-            arm->hold > low && arm->hold < high) {
-            return;
+    for (size_t i = 0; i < plan->count; i++) {
+        struct hf_arm *arm = &plan->arms[i];
+        const bool between_ = arm->hold > low + HF_MS(20) && arm->hold < high - HF_MS(20);
+        if (arm->experiment != HF_EXPERIMENT_QUIET_SEND || arm->retired) {
+            continue;
+        }
+        if (!between_) { /* it can tell nothing new, and makes room */
+            arm->retired = true;
+        } else if (arm->adapted && !has_ended(arm, trials, count)) {
+            plan->narrowing = true; /* one that will tell more is on its way */
         }
     }
+    if (plan->narrowing) {
+        return;
+    }
+    plan->narrowing = true;
     plan->quiet_low = low;
     plan->quiet_high = high;
     plan->quiet_rounds++;
-    for (size_t i = 0; i < plan->count; i++) { /* what can tell nothing new makes room */
-        struct hf_arm *arm = &plan->arms[i];
-        arm->retired |=
-            arm->experiment == HF_EXPERIMENT_QUIET_SEND && (arm->hold <= low || arm->hold >= high);
-    }
     for (int i = 1; i <= 4; i++) {
         (void)add_quiet(plan, low + (high - low) * i / 5);
     }
-}
-
-bool hf_plan_is_narrowing(const struct hf_plan *plan)
-{
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct hf_arm *arm = &plan->arms[i];
-        if (arm->experiment == HF_EXPERIMENT_QUIET_SEND && arm->adapted && !arm->retired &&
-            arm->hold > plan->quiet_low && arm->hold < plan->quiet_high) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Messages end it while silent connections grow older: the count is asked for at other intervals.
@@ -532,7 +550,7 @@ hf_time hf_plan_rest(const struct hf_plan *plan, const struct hf_arm *arm,
 {
     hf_time rest = HF_MS(250);
     if (arm->retired || arm->on_stall || (arm->once && past->deaths < past->trials) ||
-        (arm->once && past->deaths >= 2)) {
+        (arm->once && past->deaths >= (arm->check ? 1 : 2))) {
         return HF_NEVER;
     }
     if (past->early > 0) {

@@ -72,6 +72,7 @@ struct hf_plan {
     hf_time quiet_low;     /* a silent path lives so long ... */
     hf_time quiet_high;    /* ... and is dead after so long; 0: none seen */
     unsigned quiet_rounds; /* how often that was narrowed */
+    bool narrowing;        /* silences are under way whose ends will tell it more closely */
     unsigned limit;        /* the suspected count of messages; 0: none yet */
     bool pings_seen;
     bool streams; /* the server sends by itself, or much */
@@ -83,9 +84,6 @@ void hf_plan_begin(struct hf_plan *plan, const struct hf_plan_how *how);
  * Returns how many arms were added; they stand at the end of plan->arms. now: the watch's clock. */
 size_t hf_plan_adapt(struct hf_plan *plan, hf_time now, const struct hf_trial *trials, size_t count,
                      const struct hf_verdict *verdict);
-
-/* Silences whose end will tell the age of a silent path more closely are under way. */
-bool hf_plan_is_narrowing(const struct hf_plan *plan);
 
 /* What one slot has been through. */
 struct hf_slot_past {

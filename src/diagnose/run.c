@@ -398,7 +398,7 @@ static bool is_settled(struct hf_diagnosis *d)
     }
     if (hf_loop_now(d->loop) - d->firm_since < HF_SECONDS(1) ||
         (v->best.class == HF_CLASS_SIZE_LIMIT && hf_sizes_is_searching(d)) ||
-        (v->best.high > v->best.low * 1.04 && hf_plan_is_narrowing(&d->plan))) {
+        (v->best.high > v->best.low * 1.04 && d->plan.narrowing)) {
         return false;
     }
     if (d->how.compare == NULL) {
@@ -414,9 +414,13 @@ static bool is_settled(struct hf_diagnosis *d)
     return false;
 }
 
-/* Connections of arms that can tell nothing new make room for others. */
+/* Connections of arms that can tell nothing new make room for others; but while a path is found to
+ * forget, each silence that comes to its end counts. */
 static void stop_retired(struct hf_diagnosis *d)
 {
+    if (d->plan.quiet_rounds > 0) {
+        return;
+    }
     for (size_t i = 0; i < d->slot_count; i++) {
         if (d->slots[i].arm->retired && d->slots[i].probe != NULL) {
             hf_probe_stop(d->slots[i].probe);

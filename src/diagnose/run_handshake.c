@@ -177,11 +177,12 @@ static void next(struct hf_attempts *a)
     }
 }
 
-/* Nobody answers there at all: nothing in the head can change that. */
+/* An answer to the handshake came, or TLS failed: what it said may change with the head. */
 static bool answers(const struct hf_diagnosis *d)
 {
     const struct hf_trial *last = d->kept_count == 0 ? NULL : &d->kept[d->kept_count - 1].trial;
-    return last == NULL || last->end.phase >= HF_PHASE_TLS;
+    return last == NULL || last->end.how == HF_HOW_STATUS || last->end.how == HF_HOW_TLS ||
+           last->end.how == HF_HOW_FAULT;
 }
 
 void hf_attempts_begin(struct hf_diagnosis *d)
@@ -202,6 +203,9 @@ void hf_attempts_begin(struct hf_diagnosis *d)
     } else {
         add(a, "as given, once more", HF_SECONDS(1))->as_given = true;
         add(a, "as given, a last time", HF_SECONDS(2))->as_given = true;
+        if (d->kept[d->kept_count - 1].trial.end.phase >= HF_PHASE_TLS) {
+            add_other_scheme(a);
+        }
     }
     next(a);
 }

@@ -219,6 +219,35 @@ static void a_silent_path_is_narrowed_between_what_lived_and_what_did_not(void *
     assert_int_equal(hf_plan_adapt(&plan, HF_SECONDS(41), trials, 2, NULL), 0);
 }
 
+static void a_reset_right_behind_the_first_ping_is_a_path_that_forgot(void **state)
+{
+    struct hf_plan plan = begun(&(struct hf_plan_how){.budget = HF_SECONDS(60)});
+    const struct hf_moment lived[] = {{.at = HF_SECONDS(5), .kind = HF_MOMENT_PING_SENT},
+                                      {.at = HF_SECONDS(5), .kind = HF_MOMENT_PONG_GOT}};
+    const struct hf_moment lost[] = {{.at = HF_SECONDS(18), .kind = HF_MOMENT_PING_SENT}};
+    struct hf_trial trials[] = {dead(HF_SECONDS(5)), dead(HF_SECONDS(18) + 900)};
+    const size_t before = plan.count;
+    trials[0].end.how = HF_HOW_ENDED_BY_US;
+    trials[0].moments = lived;
+    trials[0].moment_count = 2;
+    trials[0].count[HF_MOMENT_PING_SENT] = trials[0].count[HF_MOMENT_PONG_GOT] = 1;
+    trials[1].end.how = HF_HOW_RST;
+    trials[1].moments = lost;
+    trials[1].moment_count = 1;
+    trials[1].count[HF_MOMENT_PING_SENT] = 1;
+    assert_int_equal(hf_plan_adapt(&plan, HF_SECONDS(19), trials, 2, NULL), 4);
+    assert_int_equal(plan.timer, 0);
+    assert_true(plan.narrowing);
+    /* Three of the four have ended, and the bracket is smaller: a new round waits for the last. */
+    const struct hf_moment closer[] = {
+        {.at = plan.arms[before + 3].hold, .kind = HF_MOMENT_PING_SENT}};
+    trials[1].arm = plan.arms[before + 3].name;
+    trials[1].moments = closer;
+    trials[1].end.age = plan.arms[before + 3].hold + 900;
+    assert_int_equal(hf_plan_adapt(&plan, HF_SECONDS(30), trials, 2, NULL), 0);
+    assert_true(plan.narrowing);
+}
+
 static void a_count_that_ends_messages_is_asked_for_at_other_intervals(void **state)
 {
     struct hf_plan plan = begun(
@@ -292,6 +321,7 @@ int main(void)
         cmocka_unit_test(deaths_in_the_first_instant_are_no_timer),
         cmocka_unit_test(a_server_that_pings_brings_late_and_missing_pongs),
         cmocka_unit_test(a_silent_path_is_narrowed_between_what_lived_and_what_did_not),
+        cmocka_unit_test(a_reset_right_behind_the_first_ping_is_a_path_that_forgot),
         cmocka_unit_test(a_count_that_ends_messages_is_asked_for_at_other_intervals),
         cmocka_unit_test(
             a_place_rests_a_quarter_of_a_second_and_longer_while_connections_die_young),
