@@ -19,7 +19,7 @@ enum hf_moment_kind {
     HF_MOMENT_SENT,      /* a whole message of ours was handed to TCP; size: payload bytes */
     HF_MOMENT_GOT,       /* a whole message of the server came; size: payload bytes */
     HF_MOMENT_PING_SENT, /* our ping */
-    HF_MOMENT_PONG_GOT,  /* the matching pong to our newest ping; size: round trip, microseconds */
+    HF_MOMENT_PONG_GOT,  /* the matching pong to a ping of ours; size: round trip, microseconds */
     HF_MOMENT_PING_GOT,  /* a ping of the server; size: payload bytes */
     HF_MOMENT_PONG_SENT, /* our answer to it (also a delayed or an emptied one) */
     HF_MOMENT_BEAT_SENT, /* an unsolicited pong of ours: bytes one way only (RFC 6455 5.5.3) */

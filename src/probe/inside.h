@@ -10,7 +10,6 @@
 #include "ws/endpoint.h"
 #include "ws/handshake.h"
 
-#define HF_PROBE_PINGS 16  /* pings of ours that may still be answered */
 #define HF_PROBE_LATE 16   /* pongs that wait for their time */
 #define HF_PROBE_BODY 2048 /* bytes of a refusal's body that are kept */
 
@@ -47,11 +46,8 @@ struct hf_probe {
     hf_time asked;            /* the oldest ping that nothing came after; HF_NEVER: none */
     hf_time owed;             /* since when TCP owes us acknowledgements, at most; HF_NEVER */
     hf_time next_ping, next_message, next_beat, hold_end, look_at, close_by; /* HF_NEVER: not */
-    struct {
-        hf_time at; /* 0: none */
-        uint64_t number;
-    } pings[HF_PROBE_PINGS];
-    uint64_t ping_number;
+    uint64_t ping_number;   /* of the newest of our pings */
+    uint64_t ping_answered; /* of the newest that was answered */
     struct {
         hf_time due;
         uint8_t len;

@@ -23,7 +23,7 @@ enum hf_probe_event_kind {
     HF_PROBE_OPEN,    /* the 101; head is the answer */
     HF_PROBE_MESSAGE, /* a whole message: opcode, data */
     HF_PROBE_PING,    /* of the server; data: its payload */
-    HF_PROBE_PONG,    /* the matching one to ours: rtt */
+    HF_PROBE_PONG,    /* the matching one to a ping of ours, also a late one: rtt */
     HF_PROBE_STALLED, /* no answer to a ping or expected message since `took`; it may come back */
     HF_PROBE_END,     /* the trial's end is filled in; after the callback the probe may be freed */
 };

@@ -95,18 +95,16 @@ void hf_probe_say_message(struct hf_probe *p)
 
 bool hf_probe_ping(struct hf_probe *p)
 {
-    char payload[32];
+    char payload[64];
     if (!p->open || p->finished || p->closing) {
         return false;
     }
-    const uint64_t number = ++p->ping_number;
-    const int len = snprintf(payload, sizeof(payload), "holdfast %llu", (unsigned long long)number);
+    const hf_time now = hf_probe_now(p);
+    const int len = snprintf(payload, sizeof(payload), "holdfast %llu %lld",
+                             (unsigned long long)++p->ping_number, (long long)(now - p->opened));
     if (hf_endpoint_ping(p->endpoint, hf_slice(payload, (size_t)len)) != HF_OK) {
         return false;
     }
-    const hf_time now = hf_probe_now(p);
-    p->pings[number % HF_PROBE_PINGS].at = now;
-    p->pings[number % HF_PROBE_PINGS].number = number;
     p->asked = p->asked == HF_NEVER && !p->paused ? now : p->asked;
     hf_probe_note(p, HF_MOMENT_PING_SENT, (size_t)len);
     hf_probe_flush(p);
@@ -170,22 +168,24 @@ static void got_ping(struct hf_probe *p, struct hf_slice payload)
     hf_probe_tell(p, &(struct hf_probe_event){.kind = HF_PROBE_PING, .data = payload});
 }
 
-/* The round trip of the ping that it answers; -1: none of ours. */
+/* The round trip of the ping that it answers; -1: none of ours. Pongs come in the order of the
+ * pings (RFC 6455 5.5.3 lets older ones go unanswered), so one that is older than the last is odd.
+ */
 static hf_time round_trip(struct hf_probe *p, struct hf_slice payload)
 {
     static const struct hf_slice prefix = {(const uint8_t *)"holdfast ", 9};
-    uint64_t number;
+    const struct hf_slice rest = hf_slice_from(payload, prefix.len);
+    const size_t blank = hf_slice_find(rest, ' ');
+    const hf_time age = hf_probe_now(p) - p->opened;
+    uint64_t number, sent;
     if (!hf_slice_starts(payload, prefix) ||
-        !hf_slice_number(hf_slice_from(payload, prefix.len), UINT64_MAX, &number)) {
+        !hf_slice_number(hf_slice_first(rest, blank), p->ping_number, &number) ||
+        !hf_slice_number(hf_slice_from(rest, blank + 1), (uint64_t)age, &sent) ||
+        number <= p->ping_answered) {
         return -1;
     }
-    const size_t i = number % HF_PROBE_PINGS;
-    if (p->pings[i].at == 0 || p->pings[i].number != number) {
-        return -1;
-    }
-    const hf_time rtt = hf_probe_now(p) - p->pings[i].at;
-    p->pings[i].at = 0;
-    return rtt;
+    p->ping_answered = number;
+    return age - (hf_time)sent;
 }
 
 static void got_pong(struct hf_probe *p, struct hf_slice payload)

@@ -459,6 +459,37 @@ static void a_pong_with_another_payload_is_odd(void **state)
     assert_int_equal(w->pongs, 0);
 }
 
+static void pings_that_are_answered_late_and_all_at_once_have_their_true_round_trips(void **state)
+{
+    struct world *w = *state;
+    w->peer.deaf = true;
+    open_it(w);
+    const double begun = now_s();
+    for (unsigned i = 1; i <= 40; i++) {
+        assert_true(hf_probe_ping(w->probe));
+        AWAIT(w->peer.pings == i);
+        while (now_s() - begun < 0.01 * i) {
+            (void)hf_epoll_turn(w->loop, HF_MS(2));
+        }
+    }
+    const struct hf_moment *m = hf_probe_trial(w->probe)->moments;
+    char payload[64];
+    for (unsigned i = 0; i < 40; i++) {
+        const int len =
+            snprintf(payload, sizeof(payload), "holdfast %u %lld", i + 1, (long long)m[i].at);
+        assert_int_equal(hf_endpoint_pong(w->peer.endpoint, hf_slice(payload, (size_t)len)), HF_OK);
+    }
+    peer_flush(&w->peer);
+    AWAIT(w->pongs == 40);
+    const struct hf_trial *t = hf_probe_trial(w->probe);
+    assert_int_equal(t->count[HF_MOMENT_PONG_ODD], 0);
+    assert_true(t->moments[40].size > 390000 && t->moments[40].size > t->moments[79].size + 350000);
+    /* The same one again answers nothing. */
+    assert_int_equal(hf_endpoint_pong(w->peer.endpoint, hf_slice_of(payload)), HF_OK);
+    peer_flush(&w->peer);
+    AWAIT(hf_probe_trial(w->probe)->count[HF_MOMENT_PONG_ODD] == 1);
+}
+
 static void moments_beyond_the_list_are_counted_and_the_first_ones_stay(void **state)
 {
     struct world *w = *state;
@@ -541,6 +572,7 @@ int main(void)
         ROW(the_servers_pings_are_answered_as_the_policy_says),
         ROW(a_late_pong_comes_late_and_with_its_payload),
         ROW(a_pong_with_another_payload_is_odd),
+        ROW(pings_that_are_answered_late_and_all_at_once_have_their_true_round_trips),
         ROW(moments_beyond_the_list_are_counted_and_the_first_ones_stay),
         ROW(a_message_in_fragments_arrives_whole),
         ROW(the_record_has_every_key_of_the_vocabulary),
