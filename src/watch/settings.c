@@ -365,7 +365,7 @@ static void build_target(struct hf_watch_build *w, const struct hf_config_value 
     w->b.keep = &whole->arena;
     hf_target_init(&t->target);
     bool good = fill_target(w, t, own);
-    if (good && t->url == NULL) {
+    if (t->url == NULL && own[index_of(hf_watch_key_find(HF_LITERAL("url"), false))] == NULL) {
         hf_config_problem(&w->b, &at->where, "targets", "an entry has no url; give it one");
         good = false;
     }
