@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of holdfast bench, and what it does not do to strangers. */
 #include "tools/bench.h"
+#include "tools/words.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-#define USAGE_ERROR 2
 #define CONNECTIONS_MAX 200000
 #define SIZE_MAX_BYTES (256U << 20)
 /* What anybody's server may be asked without --allow-load. */
@@ -93,13 +93,6 @@ static void print_help(void)
           stdout);
 }
 
-static const char *take_time(const char *value, hf_time *time)
-{
-    return hf_duration_parse(hf_slice_of(value), time) && *time > 0
-               ? NULL
-               : "a time has a unit, as in 500ms, 10s or 5m, and is not zero";
-}
-
 static const char *take_count(const char *value, uint64_t max, unsigned *count)
 {
     uint64_t number;
@@ -143,15 +136,6 @@ static const char *take_mode(struct bench_run *run, const char *value)
     return "it is echo, rate, storm, stream or hold";
 }
 
-static const char *take_say(struct bench_run *run, const char *value)
-{
-    if (run->text_count == BENCH_SAY_MAX) {
-        return "at most 32 texts can be said";
-    }
-    run->texts[run->text_count++] = value;
-    return NULL;
-}
-
 static const char *take_switch(struct bench_run *run, int option)
 {
     switch (option) {
@@ -174,15 +158,16 @@ static const char *take_switch(struct bench_run *run, int option)
 }
 
 /* NULL: fine; "": getopt has said it. */
-static const char *take_option(struct bench_run *run, int option, const char *value)
+static const char *take_option(void *owner, int option, const char *value)
 {
+    struct bench_run *run = owner;
     switch (option) {
     case 'M':
         return take_mode(run, value);
     case 'c':
         return take_count(value, CONNECTIONS_MAX, &run->connections);
     case 'd':
-        return take_time(value, &run->duration);
+        return hf_words_time(value, &run->duration);
     case RATE:
         return take_rate(value, &run->rate);
     case OPEN_RATE:
@@ -193,27 +178,18 @@ static const char *take_option(struct bench_run *run, int option, const char *va
         run->message = value;
         return NULL;
     case SAY:
-        return take_say(run, value);
+        return hf_words_add(run->texts, &run->text_count, BENCH_SAY_MAX, value);
     case PIPELINE:
         return take_count(value, 10000, &run->pipeline);
     case PING:
-        return take_time(value, &run->ping);
+        return hf_words_time(value, &run->ping);
     case THREADS:
         return take_count(value, BENCH_THREADS, &run->threads);
     case ANSWER_TIMEOUT:
-        return take_time(value, &run->answer_timeout);
+        return hf_words_time(value, &run->answer_timeout);
     default:
         return take_switch(run, option);
     }
-}
-
-static int mistake(struct bench_run *run, const char *what, const char *why)
-{
-    if (*why != '\0') {
-        hf_say_complain(&run->say, "%s%s%s", what, *what == '\0' ? "" : ": ", why);
-    }
-    fputs("`holdfast bench --help` lists the options\n", stderr);
-    return USAGE_ERROR;
 }
 
 /* ---- whose server it is -------------------------------------------------------------------------
@@ -303,57 +279,32 @@ static void fill_in(struct bench_run *run)
     }
 }
 
-static int finish_words(struct bench_run *run, const char *url)
+int bench_take_words(struct bench_run *run, int argc, char **argv)
 {
-    struct hf_buffer why;
-    int status = -1;
+    const struct hf_words words = {.command = "bench",
+                                   .target = &run->target,
+                                   .own = own_options,
+                                   .letters = "M:c:d:m:h",
+                                   .help = print_help,
+                                   .take = take_option,
+                                   .owner = run};
+    const char *url;
+    int status = hf_words_take(&words, argc, argv, &url);
+    if (status >= 0) {
+        return status;
+    }
     const char *fault = contradiction(run);
     if (fault != NULL) {
-        return mistake(run, "", fault);
+        return hf_words_mistake(&words, "", fault);
     }
-    hf_buffer_init(&why, &hf_heap, 4096);
-    if (!hf_target_ready(&run->target, url, &why)) {
-        hf_buffer_add_byte(&why, 0);
-        status = mistake(run, "", why.failed ? "no memory" : (const char *)why.data);
-    }
-    hf_buffer_reset(&why);
+    status = hf_words_ready(&words, url);
     if (status >= 0) {
         return status;
     }
     fault = why_too_much(run);
     if (fault != NULL) {
-        return mistake(run, "", fault);
+        return hf_words_mistake(&words, "", fault);
     }
     fill_in(run);
     return -1;
-}
-
-int bench_take_words(struct bench_run *run, int argc, char **argv)
-{
-    struct option all[64];
-    int option, index = -1;
-    hf_target_options_join(own_options, all, sizeof(all) / sizeof(all[0]));
-    optind = 1;
-    while ((option = getopt_long(argc, argv, HF_TARGET_LETTERS "M:c:d:m:h", all, &index)) != -1) {
-        const char *why;
-        char letter[3] = {'-', (char)option, '\0'};
-        if (option == 'h') {
-            print_help();
-            return 0;
-        }
-        if (!hf_target_take(&run->target, option, optarg, &why)) {
-            why = take_option(run, option, optarg);
-        }
-        if (why != NULL) {
-            char what[256];
-            (void)snprintf(what, sizeof(what), "%s%s %s", index >= 0 ? "--" : "",
-                           index >= 0 ? all[index].name : letter, optarg == NULL ? "" : optarg);
-            return mistake(run, what, why);
-        }
-        index = -1;
-    }
-    if (optind + 1 != argc) {
-        return mistake(run, "", optind == argc ? "which URL?" : "one URL at a time");
-    }
-    return finish_words(run, argv[optind]);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of holdfast probe. */
 #include "tools/probe.h"
+#include "tools/words.h"
 
-#include <stdlib.h>
-
-#define USAGE_ERROR 2
 #define CONNECTIONS_MAX 100000
 
 enum {
@@ -96,13 +94,6 @@ static void print_help(void)
         stdout);
 }
 
-static const char *take_time(const char *value, bool zero, hf_time *time)
-{
-    return hf_duration_parse(hf_slice_of(value), time) && (zero || *time > 0)
-               ? NULL
-               : "a time has a unit, as in 500ms, 10s, 5m or 2h";
-}
-
 static const char *take_count(const char *value, unsigned *count)
 {
     uint64_t number;
@@ -131,21 +122,11 @@ static const char *take_pong(struct probe_run *run, const char *value)
             return NULL;
         }
     }
-    if (strncmp(value, "late:", 5) == 0 &&
-        take_time(value + 5, false, &run->how.pong_delay) == NULL) {
+    if (strncmp(value, "late:", 5) == 0 && hf_words_time(value + 5, &run->how.pong_delay) == NULL) {
         run->how.plan.pong = HF_PONG_LATE;
         return NULL;
     }
     return "it is answer, ignore, empty or late:TIME, as in late:2s";
-}
-
-static const char *take_say(struct probe_run *run, const char *value)
-{
-    if (run->text_count == PROBE_SAY_MAX) {
-        return "at most 32 texts can be said";
-    }
-    run->texts[run->text_count++] = value;
-    return NULL;
 }
 
 static const char *take_switch(struct probe_run *run, int option)
@@ -182,35 +163,36 @@ static const char *take_switch(struct probe_run *run, int option)
 }
 
 /* NULL: fine; "": getopt has said it. */
-static const char *take_option(struct probe_run *run, int option, const char *value)
+static const char *take_option(void *owner, int option, const char *value)
 {
+    struct probe_run *run = owner;
     struct hf_trial_plan *plan = &run->how.plan;
     switch (option) {
     case 'n':
         return take_count(value, &run->connections);
     case STAGGER:
-        return take_time(value, true, &run->stagger);
+        return hf_words_time_or_zero(value, &run->stagger);
     case HOLD:
-        return take_time(value, false, &run->how.hold);
+        return hf_words_time(value, &run->how.hold);
     case PING:
-        return take_time(value, false, &plan->ping_every);
+        return hf_words_time(value, &plan->ping_every);
     case BEAT:
-        return take_time(value, false, &plan->beat_every);
+        return hf_words_time(value, &plan->beat_every);
     case EVERY:
-        return take_time(value, false, &run->every);
+        return hf_words_time(value, &run->every);
     case KEEPALIVE:
-        return take_time(value, false, &plan->keepalive);
+        return hf_words_time(value, &plan->keepalive);
     case READ_FOR:
         plan->stops_reading = true;
-        return take_time(value, true, &run->how.reading_until);
+        return hf_words_time_or_zero(value, &run->how.reading_until);
     case ANSWER_TIMEOUT:
-        return take_time(value, false, &run->how.answer_timeout);
+        return hf_words_time(value, &run->how.answer_timeout);
     case SIZE:
         return take_size(value, &plan->message_size);
     case PONG:
         return take_pong(run, value);
     case SAY:
-        return take_say(run, value);
+        return hf_words_add(run->texts, &run->text_count, PROBE_SAY_MAX, value);
     case 'm':
         run->message = value;
         return NULL;
@@ -219,20 +201,21 @@ static const char *take_option(struct probe_run *run, int option, const char *va
     }
 }
 
-static int mistake(struct probe_run *run, const char *what, const char *why)
-{
-    if (*why != '\0') {
-        hf_say_complain(&run->say, "%s%s%s", what, *what == '\0' ? "" : ": ", why);
-    }
-    fputs("`holdfast probe --help` lists the options\n", stderr);
-    return USAGE_ERROR;
-}
-
-static int finish_words(struct probe_run *run, const char *url)
+int probe_take_words(struct probe_run *run, int argc, char **argv)
 {
     struct hf_trial_plan *plan = &run->how.plan;
-    struct hf_buffer why;
-    int status = -1;
+    const struct hf_words words = {.command = "probe",
+                                   .target = &run->target,
+                                   .own = own_options,
+                                   .letters = "n:m:qh",
+                                   .help = print_help,
+                                   .take = take_option,
+                                   .owner = run};
+    const char *url;
+    const int status = hf_words_take(&words, argc, argv, &url);
+    if (status >= 0) {
+        return status;
+    }
     if (run->message != NULL || run->every > 0 || plan->message_size > 0) {
         plan->message_every = run->every > 0 ? run->every : HF_SECONDS(10);
         run->how.text = hf_slice_of(run->message);
@@ -241,41 +224,5 @@ static int finish_words(struct probe_run *run, const char *url)
         run->how.hold = HF_NEVER;
     }
     run->how.say = run->texts;
-    hf_buffer_init(&why, &hf_heap, 4096);
-    if (!hf_target_ready(&run->target, url, &why)) {
-        hf_buffer_add_byte(&why, 0);
-        status = mistake(run, "", why.failed ? "no memory" : (const char *)why.data);
-    }
-    hf_buffer_reset(&why);
-    return status;
-}
-
-int probe_take_words(struct probe_run *run, int argc, char **argv)
-{
-    struct option all[64];
-    int option, index = -1;
-    hf_target_options_join(own_options, all, sizeof(all) / sizeof(all[0]));
-    optind = 1;
-    while ((option = getopt_long(argc, argv, HF_TARGET_LETTERS "n:m:qh", all, &index)) != -1) {
-        const char *why;
-        char letter[3] = {'-', (char)option, '\0'};
-        if (option == 'h') {
-            print_help();
-            return 0;
-        }
-        if (!hf_target_take(&run->target, option, optarg, &why)) {
-            why = take_option(run, option, optarg);
-        }
-        if (why != NULL) {
-            char what[256];
-            (void)snprintf(what, sizeof(what), "%s%s %s", index >= 0 ? "--" : "",
-                           index >= 0 ? all[index].name : letter, optarg == NULL ? "" : optarg);
-            return mistake(run, what, why);
-        }
-        index = -1;
-    }
-    if (optind + 1 != argc) {
-        return mistake(run, "", optind == argc ? "which URL?" : "one URL at a time");
-    }
-    return finish_words(run, argv[optind]);
+    return hf_words_ready(&words, url);
 }

@@ -16,6 +16,7 @@ struct asked {
     enum hf_status status;
     size_t count;
     char all[512];
+    char aliases[512];
 };
 
 static void answered(void *owner, enum hf_status status, const struct hf_address *addresses,
@@ -31,6 +32,11 @@ static void answered(void *owner, enum hf_status status, const struct hf_address
         hf_address_host_text(&addresses[i], text);
         snprintf(a->all + len, sizeof(a->all) - len, "%s ", text);
     }
+    const char *alias;
+    for (size_t i = 0; (alias = hf_loop_resolve_alias(a->loop, i)) != NULL; i++) {
+        size_t len = strlen(a->aliases);
+        snprintf(a->aliases + len, sizeof(a->aliases) - len, "%s ", alias);
+    }
 }
 
 /* Appends an answer record that points back to the question's name. */
@@ -44,6 +50,24 @@ static size_t add_record(uint8_t *message, size_t len, int family, const char *t
     assert_int_equal(inet_pton(family, text, message + len), 1);
     message[7]++;
     return len + (family == AF_INET ? 4 : 16);
+}
+
+/* Appends the names that "alias…" leads to, and an address of the last. */
+static size_t add_chain(uint8_t *message, size_t len)
+{
+    static const uint8_t records[] = {
+        0xc0, 12,  0,   5,   0,   1,   0,   0,   0,   60,  0, 10, /* the question's name */
+        3,    'c', 'd', 'n', 4,   't', 'e', 's', 't', 0,          /* is cdn.test, */
+        3,    'c', 'd', 'n', 4,   't', 'e', 's', 't', 0,   0, 5,
+        0,    1,   0,   0,   0,   60,  0,   11,               /* which */
+        4,    'e', 'd', 'g', 'e', 4,   't', 'e', 's', 't', 0, /* is edge.test, */
+        4,    'e', 'd', 'g', 'e', 4,   't', 'e', 's', 't', 0, 0,
+        1,    0,   1,   0,   0,   0,   60,  0,   4, /* which */
+        192,  0,   2,   7,                          /* is there */
+    };
+    memcpy(message + len, records, sizeof(records));
+    message[7] = 3;
+    return len + sizeof(records);
 }
 
 /* The server: "good…" has two addresses of four and one of six, "none…" does not exist, "mute…" is
@@ -70,9 +94,14 @@ static void serve(struct asked *a)
         return;
     }
     message[2] = 0x81;
-    message[3] = (uint8_t)(0x80 | (good ? 0 : memcmp(message + 13, "none", 4) == 0 ? 3 : 2));
+    const bool chain = memcmp(message + 13, "alias", 5) == 0;
+    message[3] = (uint8_t)(0x80 | (good || chain                          ? 0
+                                   : memcmp(message + 13, "none", 4) == 0 ? 3
+                                                                          : 2));
     memset(message + 6, 0, 6);
-    if (good && six) {
+    if (chain && !six) {
+        len = add_chain(message, len);
+    } else if (good && six) {
         len = add_record(message, len, AF_INET6, "2001:db8::9");
     } else if (good) {
         len = add_record(message, len, AF_INET, "192.0.2.1");
@@ -128,6 +157,20 @@ static uint64_t ask(struct asked *a, const char *name)
     assert_true(id != 0);
     assert_int_equal(a->answers, before);
     return id;
+}
+
+static void a_chain_of_names_is_told_while_the_answer_is_given_and_not_after(void **state)
+{
+    struct asked *a = *state;
+    ask(a, "alias.test.");
+    UNTIL(a, a->answers == 1);
+    assert_int_equal(a->status, HF_OK);
+    assert_string_equal(a->all, "192.0.2.7 ");
+    assert_string_equal(a->aliases, "cdn.test edge.test ");
+    assert_null(hf_loop_resolve_alias(a->loop, 0));
+    ask(a, "good.test.");
+    UNTIL(a, a->answers == 2);
+    assert_string_equal(a->aliases, "cdn.test edge.test ");
 }
 
 static void a_name_gives_all_its_addresses(void **state)
@@ -214,6 +257,8 @@ static void servers_that_cannot_be_read_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            a_chain_of_names_is_told_while_the_answer_is_given_and_not_after, begin, end),
         cmocka_unit_test_setup_teardown(a_name_gives_all_its_addresses, begin, end),
         cmocka_unit_test_setup_teardown(a_name_that_does_not_exist_is_not_found, begin, end),
         cmocka_unit_test_setup_teardown(servers_that_fail_are_io, begin, end),
