@@ -42,7 +42,7 @@ def nginx_proxy_send_timeout(scene):
     timer = scene.draw("timer", 3, 6)
     log, stops = scene.log_of()
     ends = scene.folder / "tunnels.log"
-    app = scene.uvicorn({"stop_at": scene.draw("stop_at", 3, 8, 0), "log": log}, "--ws-max-size", "65536").wait()
+    app = scene.uvicorn({"stop_at": scene.draw("stop_at", 3, 8, 0), "log": log}, "--ws-max-size", 10 ** 9).wait()
     proxy = servers.nginx(scene.folder, app.port, "600s", http=f"log_format matrix '$msec $remote_port'; access_log {ends} matrix;",
                           location=f"proxy_send_timeout {int(timer * 1000)}ms; proxy_set_header X-Port $remote_port;")
     scene.ask(scene.keep(proxy).wait())

@@ -75,7 +75,7 @@ def network_random_loss(scene):
     """A share of all packets is lost, both ways: long retransmissions, stalled answers."""
     network = Network(scene)
     echo_in(scene, network, "echo")
-    share = scene.draw("percent", 35, 55, 0)
+    share = scene.draw("percent", 30, 45, 0)
     network.rules(f"numgen random mod 100 < {share} drop")
     scene.options += ["--send", '{"n":1}', "--every", "500ms"]
     scene.truth = Truth("network", note=f"{share} % lost")

@@ -67,7 +67,7 @@ def story_a_handshake_that_never_ends(scene):
 def story_a_origin_stops_reading(scene):
     """7: the origin reads no more, and the proxy in front of it gives up writing."""
     log, _ = scene.log_of()
-    app = scene.uvicorn({"stop_at": 4, "log": log}, "--ws-max-size", "65536").wait()
+    app = scene.uvicorn({"stop_at": 4, "log": log}, "--ws-max-size", 10 ** 9).wait()
     proxy = servers.nginx(scene.folder, app.port, "600s", location="proxy_send_timeout 3s;")
     scene.ask(scene.keep(proxy).wait())
     scene.options += ["--send", "x" * 60000, "--every", "30ms", "--allow-load"]
