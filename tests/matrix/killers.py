@@ -43,8 +43,8 @@ def nginx_proxy_send_timeout(scene):
     log, stops = scene.log_of()
     ends = scene.folder / "tunnels.log"
     app = scene.uvicorn({"stop_at": scene.draw("stop_at", 3, 8, 0), "log": log}, "--ws-max-size", 10 ** 9).wait()
-    proxy = servers.nginx(scene.folder, app.port, "600s", http=f"log_format matrix '$msec $remote_port'; access_log {ends} matrix;",
-                          location=f"proxy_send_timeout {int(timer * 1000)}ms; proxy_set_header X-Port $remote_port;")
+    proxy = servers.nginx(scene.folder, app.port, "600s", http=f"log_format matrix '$msec $remote_port';",
+                          location=f"access_log {ends} matrix; proxy_send_timeout {int(timer * 1000)}ms; proxy_set_header X-Port $remote_port;")
     scene.ask(scene.keep(proxy).wait())
     scene.options += ["--send", "x" * 60000, "--every", "30ms", "--allow-load"]
 
