@@ -34,7 +34,7 @@ ELSEWHERE = ["firefox-close-20s", "mqtt-1.5x", "engineio-v4", "engineio-v2-30s"]
 @pytest.fixture(scope="module")
 def answers():
     with concurrent.futures.ThreadPoolExecutor(len(STORIES)) as pool:
-        return dict(zip(STORIES, pool.map(lambda name: blind.one(name, 1, budget_max=25), STORIES)))
+        return dict(zip(STORIES, pool.map(lambda name: blind.one(name, 1, budget_max=30), STORIES)))
 
 
 def verdict_of(answers, name):
