@@ -282,7 +282,9 @@ static void fit_window(struct evidence *e, const struct fit *whole, double prior
     fit.score += log(prior);
     messages_at_death(e, &fit, &client);
     fit.value = client;
-    fits_add(fits, &fit);
+    if (fit.explained >= 2) {
+        fits_add(fits, &fit);
+    }
 }
 
 /* Two rates, or more: what was sent until it ended is the bucket and what filled it meanwhile. */
@@ -373,8 +375,10 @@ static bool fit_frame(struct evidence *e, uint8_t kind, struct fit *fit)
             moment = t->moments[m].kind == kind ? seconds_of(t->moments[m].at) : -1;
         }
         /* The fit looks for timers above a certain length. */
-        e->reach[i] = (struct reach){
-            0, moment < 0 || e->facts[i].silent ? 0 : e->facts[i].age - moment + FRAME_SHIFT};
+        e->reach[i] = (struct reach){0};
+        if (moment >= 0 && !e->facts[i].silent) {
+            e->reach[i].last = e->facts[i].age - moment + FRAME_SHIFT;
+        }
     }
     return fit_timer(e, false, fit);
 }
@@ -384,7 +388,7 @@ void fit_frames(struct evidence *e, struct fits *fits)
     static const struct {
         uint8_t kind;
         double prior;
-    } kinds[] = {{HF_MOMENT_PING_GOT, 0.5}, {HF_MOMENT_PING_SENT, 0.3}, {HF_MOMENT_BEAT_SENT, 0.2}};
+    } kinds[] = {{HF_MOMENT_PING_GOT, 0.7}, {HF_MOMENT_PING_SENT, 0.2}, {HF_MOMENT_BEAT_SENT, 0.1}};
 
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         struct fit fit = {.model = MODEL_FRAME, .class = HF_CLASS_NETWORK};
@@ -394,8 +398,8 @@ void fit_frames(struct evidence *e, struct fits *fits)
         }
         fit.waits = fmax(0, fit.value - FRAME_SHIFT);
         fit.value = fit.low = fit.high = 0;
-        /* A chance that all ends lie so close behind one would be small. */
-        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.2));
+        /* That a timer's ends all lie so close behind one would be chance; and few servers ping. */
+        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.05)) + 1.5;
         fits_add(fits, &fit);
     }
 }

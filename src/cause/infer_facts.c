@@ -67,7 +67,7 @@ static bool is_cut(const struct hf_trial *t, size_t index)
 static struct reach gaps_of(const struct fact *f, uint16_t bits)
 {
     const struct hf_trial *t = f->t;
-    struct reach r = {0, 0};
+    struct reach r = {0};
     double last = 0;
 
     for (size_t i = 0; i < t->moment_count; i++) {
@@ -101,21 +101,21 @@ struct reach reach_of(const struct fact *f, uint16_t resets)
     struct reach r;
 
     if (resets & HF_RESETS_READING) {
-        r = f->stopper ? gaps_of(f, HF_RESETS_DOWN) : (struct reach){0, 0};
+        r = f->stopper ? gaps_of(f, HF_RESETS_DOWN) : (struct reach){0};
         r.most = 0;
         return r;
     }
     if (f->stopper && (resets & (HF_RESETS_DOWN | HF_RESETS_BOTH)) != 0) {
-        return (struct reach){0, -1};
+        return (struct reach){.last = -1};
     }
     if (resets & HF_RESETS_BOTH) {
         struct reach up = gaps_of(f, HF_RESETS_UP), down = gaps_of(f, HF_RESETS_DOWN);
-        return (struct reach){larger(up.most, down.most), larger(up.last, down.last)};
+        return (struct reach){larger(up.most, down.most), larger(up.last, down.last), 0};
     }
     r = gaps_of(f, resets & HF_RESETS_ANY_BYTE);
     if ((resets & HF_RESETS_PACKET) && f->t->plan.keepalive > 0) {
         double every = seconds_of(f->t->plan.keepalive);
-        r = (struct reach){smaller(r.most, every), smaller(r.last, every)};
+        r = (struct reach){smaller(r.most, every), smaller(r.last, every), 0};
     }
     return r;
 }
@@ -125,7 +125,7 @@ struct reach reach_of_watchdog(const struct fact *f, const struct watchdog *w, d
     const struct hf_trial *t = f->t;
     bool is_empty = t->plan.pong == HF_PONG_EMPTY;
     double waits = -1, answered = 0;
-    struct reach r = {0, 0};
+    struct reach r = {0};
     uint32_t size = 0;
 
     for (size_t i = 0; i < t->moment_count; i++) {
@@ -160,6 +160,21 @@ struct reach reach_of_watchdog(const struct fact *f, const struct watchdog *w, d
         *base = answered;
     }
     return r;
+}
+
+/* It sent into a silence, and a reset came back at once: who forgot it may have done so long
+ * before. */
+static bool was_refused(const struct fact *f)
+{
+    const struct hf_trial *t = f->t;
+    double sent;
+
+    if (t->end.how != HF_HOW_RST || t->moment_count == 0 ||
+        !(resets_of(t->moments[t->moment_count - 1].kind) & HF_RESETS_UP)) {
+        return false;
+    }
+    sent = seconds_of(t->moments[t->moment_count - 1].at);
+    return f->age - sent < 0.3 && (t->end.unacked > 0 || t->end.unsure > 0);
 }
 
 /* ---- facts ------------------------------------------------------------------------------------
@@ -223,6 +238,7 @@ static void fact_take(struct fact *f, const struct hf_trial *t)
     f->withheld = t->plan.pong != HF_PONG_ANSWER && t->count[HF_MOMENT_PING_GOT] > 0;
     f->stopper = is_stopper(t);
     f->big = t->plan.load && t->plan.message_size > 0;
+    f->refused = was_refused(f);
     f->unsure = f->silent ? f->unsure : smaller(f->unsure, 0.3);
 }
 

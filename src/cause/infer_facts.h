@@ -19,6 +19,7 @@ struct fact {
     double opened, ended; /* on the watch's clock */
     bool dead;
     bool silent;    /* ended by silence: when is unsure, and who is open */
+    bool refused;   /* reset as soon as something was sent: it may have been dead for long */
     bool withheld;  /* it keeps pongs back, and was asked for one */
     bool stopper;   /* it stops reading */
     bool big;       /* it sends large messages, which was allowed */
@@ -33,7 +34,8 @@ struct fact {
 /* Of one trial under one timer: the longest gap that it survived, and the gap at its end. */
 struct reach {
     double most;
-    double last; /* below 0: the timer says nothing of this trial */
+    double last;   /* below 0: the timer says nothing of this trial */
+    double unsure; /* how much shorter that last gap may truly have been */
 };
 
 struct evidence {

@@ -243,7 +243,7 @@ static void lay_waits(struct evidence *e, bool alone)
             heard = last_heard(e, f);
             waited = heard < 0 ? 0 : heard < f->opened ? -1 : f->ended - heard;
         }
-        e->reach[i] = (struct reach){0, waited};
+        e->reach[i] = (struct reach){.last = waited};
     }
 }
 

@@ -19,7 +19,7 @@ static uint16_t shown_resets(const struct weighed *w, const struct fit *named)
         const struct fit *f = &w->fits->list[i];
         if (f->model == MODEL_IDLE && f->score > named->score - 3.5 &&
             (f->resets & HF_RESETS_READING) == 0) {
-            shown &= f->resets;
+            shown = (uint16_t)(shown & f->resets);
         }
     }
     return shown;

@@ -94,6 +94,16 @@ static double ended_by(enum shape shape, double x, double timer)
     return 0.9 * part + 0.1 * (x > timer ? 1 - exp((timer - x) / 0.5) : 0);
 }
 
+/* Likelihood that a pause of this length was survived: who was ended would be dead, however late.
+ */
+static double passed(enum shape shape, double gap, double timer)
+{
+    if (shape == SHAPE_SCAN) {
+        return 1 - ended_by(shape, gap, timer);
+    }
+    return 0.5 * erfc((gap - timer) / (1.41421356 * spread_of(shape, timer)));
+}
+
 /* ---- the fit -----------------------------------------------------------------------------------
  */
 
@@ -107,25 +117,26 @@ struct timer {
 static double says(const struct fact *f, const struct reach *r, double floor, const struct timer *t,
                    bool *explained)
 {
-    double longest = r->most > r->last ? r->most : r->last;
-    double lives = 1 - ended_by(t->shape, r->most, t->length), dies;
+    double lives = passed(t->shape, r->most, t->length), dies;
+    double unsure = fmax(f->unsure, r->unsure);
 
     *explained = false;
     if (r->last < 0) {
         return f->dead ? log(floor) : 0;
     }
     if (!f->dead) {
-        return log((1 - NOISE_LIFE) * (1 - ended_by(t->shape, longest, t->length)) + NOISE_LIFE);
+        return log((1 - NOISE_LIFE) * fmin(lives, 1 - ended_by(t->shape, r->last, t->length)) +
+                   NOISE_LIFE);
     }
-    if (f->unsure > 0.3) {
+    if (unsure > 0.3) {
         dies = (ended_by(t->shape, r->last, t->length) -
-                ended_by(t->shape, r->last - f->unsure, t->length)) /
-               f->unsure;
+                ended_by(t->shape, r->last - unsure, t->length)) /
+               unsure;
     } else {
         dies = density(t->shape, r->last, t->length);
     }
     dies *= (1 - NOISE_DEATH) * lives;
-    floor *= 1 - ended_by(t->shape, longest - f->unsure, t->length) + NOISE_LIFE;
+    floor *= fmin(lives, 1 - ended_by(t->shape, r->last - unsure, t->length)) + NOISE_LIFE;
     *explained = dies > floor;
     return log(dies + floor);
 }
@@ -160,8 +171,8 @@ static size_t gather(struct evidence *e, double *gaps)
         if (!e->facts[i].dead || gap < TIMER_LEAST) {
             continue;
         }
-        if (e->facts[i].unsure > 0.3) {
-            double low = gap - e->facts[i].unsure;
+        if (fmax(e->facts[i].unsure, e->reach[i].unsure) > 0.3) {
+            double low = gap - fmax(e->facts[i].unsure, e->reach[i].unsure);
             for (size_t k = 0; k < e->count; k++) {
                 double lived =
                     e->facts[k].dead ? e->reach[k].most : fmax(e->reach[k].most, e->reach[k].last);
@@ -211,7 +222,7 @@ static void refine(struct evidence *e, struct timer *t, struct fit *fit)
     for (size_t i = 0; i < e->count; i++) {
         bool foretold;
         (void)says(&e->facts[i], &e->reach[i], e->floor[i], t, &foretold);
-        if (foretold && e->facts[i].unsure <= 0.3) {
+        if (foretold && fmax(e->facts[i].unsure, e->reach[i].unsure) <= 0.3) {
             gaps[count++] = e->reach[i].last;
         }
     }
@@ -325,30 +336,47 @@ static bool is_any(uint16_t resets)
     return (resets & HF_RESETS_ANY_BYTE) == HF_RESETS_ANY_BYTE && (resets & HF_RESETS_BOTH) == 0;
 }
 
-/* A path that forgets says nothing: of one that is held for alive only what was heard is known. */
+/* A path that forgets says nothing: of one that is held for alive only what was heard is known, and
+ * one that died was forgotten at some time of the pause before it asked. */
 static struct reach heard_reach(const struct fact *f, uint16_t resets)
 {
     struct fact known = *f;
     struct reach r;
 
+    if (f->dead && f->refused) { /* up to what it sent last */
+        known.age = seconds_of(f->t->moments[f->t->moment_count - 1].at) - 0.0001;
+        r = reach_of(&known, resets);
+        r.unsure = r.last;
+        return r;
+    }
     if (f->dead) {
         r = reach_of(f, resets);
-        return f->silent ? r : (struct reach){r.most, -1};
+        r.last = f->silent ? r.last : -1;
+        return r;
     }
     known.age = f->life;
     r = reach_of(&known, resets);
-    return (struct reach){r.most, fmin(r.last, 0)};
+    r.last = fmin(r.last, 0);
+    return r;
 }
 
 void fit_idle(struct evidence *e, struct fits *fits)
 {
+    bool anything = false; /* any byte was seen to go by, at all */
+    size_t refused = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        refused += e->facts[i].refused ? 1 : 0;
+    }
+
     for (size_t s = 0; s < 2 * sizeof(sets) / sizeof(sets[0]); s++) {
         struct fit fit = {.model = MODEL_IDLE, .class = HF_CLASS_IDLE_TIMER};
-        bool seen = false, forgets = s % 2 == 1;
+        bool forgets = s % 2 == 1;
+        bool seen = false;
         fit.resets = sets[s / 2].resets;
         if (((fit.resets & HF_RESETS_PACKET) && !any_keepalive(e)) ||
             ((fit.resets & HF_RESETS_READING) && !any_stopper(e)) ||
-            (forgets && (e->died_silent == 0 || !is_any(fit.resets)))) {
+            (forgets && (e->died_silent + refused == 0 || !is_any(fit.resets)))) {
             continue;
         }
         for (size_t i = 0; i < e->count; i++) {
@@ -356,9 +384,10 @@ void fit_idle(struct evidence *e, struct fits *fits)
                                   : reach_of(&e->facts[i], fit.resets);
             seen = seen || e->reach[i].most > 0;
         }
+        anything = anything || seen;
         if (fit_timer(e, false, &fit)) {
             /* What nobody sent cannot be told from a lifetime, which is simpler. */
-            fit.score += log(sets[s / 2].prior) - (seen ? 0 : 3) - 0.7;
+            fit.score += log(sets[s / 2].prior) - (seen || !anything ? 0 : 3) - 0.7;
             fits_add(fits, &fit);
         }
     }
@@ -410,7 +439,7 @@ static double score_beats(const struct evidence *e, double age, double beat, dou
     fit->explained = fit->lived = 0;
     for (size_t i = 0; i < e->count; i++) {
         const struct fact *f = &e->facts[i];
-        struct reach r = {0, f->age - at_beat(f, age, beat, phase) + 3}; /* a timer of three */
+        struct reach r = {0, f->age - at_beat(f, age, beat, phase) + 3, 0}; /* a timer of three */
         struct timer t = {(enum shape)spread, 3, 0};
         bool foretold;
         score += says(f, &r, e->floor[i], &t, &foretold);
@@ -453,6 +482,23 @@ static void fit_beats(struct evidence *e, double beat, struct fits *fits)
     }
 }
 
+/* A path that goes dead at an age and says nothing is no lifetime that anybody set. */
+static void fit_dead_path(struct evidence *e, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_OUTAGE, .class = HF_CLASS_NETWORK};
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        e->reach[i] = f->dead ? (struct reach){.last = f->silent ? f->age : -1}
+                              : (struct reach){.most = f->life};
+    }
+    if (fit_timer(e, false, &fit)) {
+        fit.waits = fit.value;
+        fit.value = fit.low = fit.high = 0;
+        fits_add(fits, &fit);
+    }
+}
+
 void fit_lifetime(struct evidence *e, struct fits *fits)
 {
     struct fit fit = {.model = MODEL_LIFETIME, .class = HF_CLASS_LIFETIME};
@@ -465,6 +511,9 @@ void fit_lifetime(struct evidence *e, struct fits *fits)
     }
     fit_beats(e, 1, fits);
     fit_beats(e, 2, fits);
+    if (e->died_silent > 0) {
+        fit_dead_path(e, fits);
+    }
 }
 
 /* ---- a server's watchdog -----------------------------------------------------------------------

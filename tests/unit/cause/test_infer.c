@@ -361,10 +361,377 @@ static void of_many_worlds_nineteen_in_twenty_are_told_and_one_in_a_hundred_wron
     assert_true(all.off <= 0.05 * all.runs);
 }
 
+/* ---- stories -----------------------------------------------------------------------------------
+ */
+
+static struct world *calm(uint64_t seed, double budget)
+{
+    struct world *w = world_new(seed);
+    w->budget = budget;
+    w->noise = 0;
+    w->late = 0.01;
+    w->rtt = 0.02;
+    w->echo = true;
+    w->how = HF_HOW_FIN;
+    return w;
+}
+
+static bool says(const struct hf_verdict *v, int kind, const char *words)
+{
+    for (size_t i = 0; i < v->line_count; i++) {
+        if ((int)v->lines[i].kind == kind &&
+            strstr(hf_verdict_text(v, v->lines[i].text), words) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *next_of(const struct hf_verdict *v)
+{
+    for (size_t i = 0; i < v->line_count; i++) {
+        if (v->lines[i].kind == HF_LINE_NEXT) {
+            return hf_verdict_text(v, v->lines[i].text);
+        }
+    }
+    return "";
+}
+
+static void end_story(struct world *w, struct hf_verdict *v)
+{
+    hf_verdict_fini(v);
+    world_free(w);
+}
+
+static void story_a_is_a_lifetime_and_never_an_idle_timer(void **state)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct world *w = calm(seed, 180);
+        struct hf_verdict v;
+        w->lifetime = 24;
+        w->lifetime_jitter = seed % 2 == 0 ? 0 : 0.01;
+        for (int i = 0; i < 3; i++) {
+            slot(w, "both beats", plan_of(10, 0, 10), 0.1 + 2.3 * i);
+            slot(w, "ping", plan_of(10, 0, 0), 0.4 + 3.1 * i);
+        }
+        infer(w, &v);
+        assert_int_equal(v.best.class, HF_CLASS_LIFETIME);
+        assert_true(v.best.value > 23.5 && v.best.value < 24.5);
+        for (size_t i = 0; i < v.candidate_count; i++) {
+            assert_true(v.candidates[i].class != HF_CLASS_IDLE_TIMER ||
+                        v.candidates[i].posterior < 0.01);
+        }
+        assert_true(says(&v, HF_LINE_RULED_OUT, "had been silent for"));
+        assert_true(v.safe_ping_s == 0);
+        end_story(w, &v);
+    }
+}
+
+static void silent_ones_alone_leave_idle_and_lifetime_undecided_and_busy_would_tell(void **state)
+{
+    struct world *w = calm(1, 200);
+    struct hf_verdict v;
+    w->idle = 60;
+    w->resets = HF_RESETS_ANY_BYTE;
+    for (int i = 0; i < 4; i++) {
+        slot(w, "silence", plan_of(0, 0, 0), 0.1 + 7 * i);
+    }
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+    assert_string_equal(next_of(&v), "busy");
+    assert_false(v.firm);
+    assert_true(v.cause_count > 0);
+    end_story(w, &v);
+}
+
+static void a_busy_one_that_has_not_lived_beyond_the_timer_yet_decides_nothing(void **state)
+{
+    struct world *w = calm(1, 64);
+    struct hf_verdict v;
+    w->idle = 60;
+    w->resets = HF_RESETS_ANY_BYTE;
+    for (int i = 0; i < 4; i++) {
+        slot(w, "silence", plan_of(0, 0, 0), 0.1 + 0.7 * i);
+    }
+    slot(w, "busy", plan_of(5, 0, 5), 10);
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+    end_story(w, &v);
+}
+
+static void ends_of_those_that_began_together_are_no_restart_and_no_timer_yet(void **state)
+{
+    struct world *w = calm(2, 30);
+    struct hf_verdict v;
+    w->lifetime = 24;
+    for (int i = 0; i < 6; i++) {
+        (void)hold(
+            w, "busy",
+            &(struct hf_trial_plan){.ping_every = HF_SECONDS(2), .message_every = HF_SECONDS(2)},
+            0.05 + 0.01 * i, w->budget, false);
+    }
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+    assert_string_equal(next_of(&v), "stagger");
+    end_story(w, &v);
+}
+
+static void one_rate_leaves_a_count_and_an_age_undecided_and_another_decides(void **state)
+{
+    for (int rates = 1; rates <= 2; rates++) {
+        struct world *w = calm(3, 60);
+        struct hf_verdict v;
+        w->limit = 12;
+        slot(w, "message", plan_of(0, 0, 0.5), 0.1);
+        slot(w, "message", plan_of(0, 0, 0.5), 2.1);
+        if (rates == 2) {
+            slot(w, "message", plan_of(0, 0, 0.9), 1.1);
+        }
+        infer(w, &v);
+        if (rates == 1) {
+            assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+            assert_string_equal(next_of(&v), "message");
+        } else {
+            assert_int_equal(v.best.class, HF_CLASS_MESSAGE_LIMIT);
+            assert_true(v.best.value == 12);
+        }
+        end_story(w, &v);
+    }
+}
+
+static void story_b_says_that_the_servers_chunks_are_counted_and_how_many(void **state)
+{
+    struct world *w = calm(4, 60);
+    struct hf_verdict v;
+    w->chunks = 7;
+    w->limit = 20;
+    w->limit_kind = 1;
+    hold_arms(w, 0, 0.7);
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_MESSAGE_LIMIT);
+    assert_true(v.best.counts_down);
+    assert_true(v.best.server_messages == 20);
+    assert_true(v.best.value == 3);
+    assert_non_null(strstr(hf_verdict_text(&v, v.sentence), "what the server sends"));
+    end_story(w, &v);
+}
+
+/* It ends at a third of its age. */
+static void cut(struct hf_trial *t, enum hf_trial_how how)
+{
+    t->end.how = how;
+    t->end.age /= 3;
+    while (t->moment_count > 0 && t->moments[t->moment_count - 1].at > t->end.age) {
+        t->count[t->moments[--t->moment_count].kind]--;
+    }
+}
+
+static void one_odd_death_among_many_is_nothing(void **state)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct world *w = calm(seed, 40);
+        struct hf_verdict v;
+        hold_arms(w, 0, 1);
+        cut(&w->trials[seed % w->count], seed % 2 == 0 ? HF_HOW_FIN : HF_HOW_RST);
+        infer(w, &v);
+        assert_int_equal(v.best.class, HF_CLASS_NONE);
+        assert_true(v.confidence > 0.8);
+        assert_false(v.firm);
+        end_story(w, &v);
+    }
+}
+
+static void a_servers_ordinary_watchdog_is_no_finding_and_a_tight_one_is(void **state)
+{
+    for (int tight = 0; tight < 2; tight++) {
+        struct world *w = calm(5, tight ? 40 : 200);
+        struct hf_verdict v;
+        w->ping_every = tight ? 2 : 20;
+        w->ping_timeout = tight ? 3 : 20;
+        w->pongs_checked = true;
+        hold_arms(w, 0, 5);
+        infer(w, &v);
+        if (tight) {
+            assert_int_equal(v.best.class, HF_CLASS_PONG_TIMEOUT);
+            assert_true(fabs(v.best.value - 5) < 0.25);
+        } else {
+            assert_int_equal(v.best.class, HF_CLASS_NONE);
+            assert_true(says(&v, HF_LINE_FOR, "watchdog"));
+        }
+        end_story(w, &v);
+    }
+}
+
+static void a_hop_that_kills_behind_the_servers_first_ping_is_the_network(void **state)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct world *w = calm(seed, 40);
+        struct hf_verdict v;
+        w->ping_every = between(w, 2, 6);
+        w->ping_timeout = between(w, 0.02, 0.12);
+        w->pongs_lost = true;
+        w->messages_spare = true;
+        hold_arms(w, 0, 0.8);
+        infer(w, &v);
+        assert_int_equal(v.best.class, HF_CLASS_NETWORK);
+        assert_true(says(&v, HF_LINE_FOR, "ping of the server"));
+        end_story(w, &v);
+    }
+}
+
+static void the_other_path_speaks_for_a_hop_and_not_for_a_class(void **state)
+{
+    struct world *w = calm(6, 60);
+    struct hf_verdict v;
+    size_t first;
+    w->lifetime = 8;
+    hold_arms(w, w->lifetime, 1);
+    first = w->count;
+    w->lifetime = 0;
+    slot(w, "B: silence", plan_of(0, 0, 0), 0.1);
+    slot(w, "B: busy", plan_of(1, 0, 1), 0.2);
+    for (size_t i = first; i < w->count; i++) {
+        w->trials[i].path = 1;
+    }
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_LIFETIME);
+    assert_true(says(&v, HF_LINE_FOR, "a hop that only this path has"));
+    end_story(w, &v);
+}
+
+static void what_is_lost_in_the_middle_of_a_long_list_is_no_pause(void **state)
+{
+    struct world *w = calm(7, 40);
+    struct hf_verdict v;
+    w->idle = 5;
+    w->resets = HF_RESETS_ANY_BYTE;
+    hold_arms(w, w->idle, 1);
+    for (size_t i = 0; i < w->count; i++) { /* all but the first and the last twenty */
+        struct hf_trial *t = &w->trials[i];
+        struct hf_moment *m = (struct hf_moment *)(uintptr_t)t->moments;
+        if (t->moment_count > 60) {
+            memmove(m + 20, m + t->moment_count - 20, 20 * sizeof(*m));
+            t->moment_count = 40;
+        }
+    }
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_IDLE_TIMER);
+    assert_true(fabs(v.best.value - 5) < 0.2);
+    end_story(w, &v);
+}
+
+static void without_a_trial_nothing_is_said(void **state)
+{
+    struct hf_verdict v;
+    struct hf_infer_context context = {0};
+    hf_verdict_init(&v, &hf_heap);
+    assert_int_equal(hf_infer(&v, NULL, 0, NULL), HF_OK);
+    assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+    assert_int_equal(hf_infer(&v, NULL, 0, &context), HF_OK);
+    assert_true(v.confidence < 0.5);
+    hf_verdict_fini(&v);
+}
+
+/* ---- the record, and what a verdict is for -----------------------------------------------------
+ */
+
+static void the_record_has_the_words_of_the_documents(void **state)
+{
+    struct world *w = idle(3 * 7919 + 13);
+    struct hf_verdict v;
+    struct hf_buffer json;
+    const char *text;
+    infer(w, &v);
+    hf_buffer_init(&json, &hf_heap, 1 << 16);
+    hf_verdict_json(&v, &json);
+    assert_int_equal(hf_buffer_add_byte(&json, 0), HF_OK);
+    text = (const char *)json.data;
+    assert_ptr_equal(
+        strstr(text, "{\"v\":1,\"type\":\"verdict\",\"class\":\"idle_timer\",\"value\":"), text);
+    assert_non_null(strstr(text, "\"unit\":\"s\",\"confidence\":0.9"));
+    assert_non_null(strstr(text, "\"causes\":[{\"id\":\""));
+    assert_non_null(strstr(text, "\"resets\":[\""));
+    assert_non_null(strstr(text, "\"ruled_out\":[{\"id\":\""));
+    assert_non_null(strstr(text, "{\"id\":\"lifetime\",\"why\":\"connections lived for"));
+    assert_non_null(strstr(text, "\"fix\":\"Send a"));
+    assert_true(v.safe_ping_s > 0 && v.safe_ping_s <= v.best.value / 2.4);
+    hf_buffer_reset(&json);
+    end_story(w, &v);
+}
+
+static void a_candidate_foretells_the_end_of_one_that_lives(void **state)
+{
+    const struct hf_moment moments[] = {{HF_SECONDS(2), 10, HF_MOMENT_SENT},
+                                        {HF_SECONDS(3), 10, HF_MOMENT_GOT},
+                                        {HF_SECONDS(4), 10, HF_MOMENT_PING_GOT}};
+    struct hf_trial t = {.moments = moments, .moment_count = 3, .end.age = HF_SECONDS(5)};
+    struct hf_candidate c = {.class = HF_CLASS_IDLE_TIMER, .value = 10, .resets = HF_RESETS_UP};
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(12));
+    c.resets = HF_RESETS_ANY_BYTE;
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(14));
+    c.resets = HF_RESETS_BOTH | HF_RESETS_ANY_BYTE;
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(12));
+    c = (struct hf_candidate){.class = HF_CLASS_LIFETIME, .value = 24};
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(24));
+    c = (struct hf_candidate){.class = HF_CLASS_MESSAGE_LIMIT, .value = 2};
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_NEVER);
+    c.value = 1;
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(3));
+    c = (struct hf_candidate){.class = HF_CLASS_PONG_TIMEOUT, .value = 9};
+    t.plan.pong = HF_PONG_IGNORE;
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_SECONDS(9));
+    c = (struct hf_candidate){.class = HF_CLASS_NONE};
+    assert_int_equal(hf_candidate_predicts(&c, &t), HF_NEVER);
+}
+
+static size_t allocations_left;
+static void *scarce(void *context, void *ptr, size_t size)
+{
+    if (size == 0) {
+        return hf_heap.resize(hf_heap.context, ptr, 0);
+    }
+    if (allocations_left == 0) {
+        return NULL;
+    }
+    allocations_left--;
+    return hf_heap.resize(hf_heap.context, ptr, size);
+}
+
+static void without_memory_it_says_so(void **state)
+{
+    const struct hf_allocator alloc = {scarce, NULL};
+    struct world *w = idle(13);
+    bool done = false;
+    for (size_t limit = 0; limit < 40 && !done; limit++) {
+        struct hf_verdict v;
+        allocations_left = limit;
+        hf_verdict_init(&v, &alloc);
+        done = hf_infer(&v, w->trials, w->count, &w->context) == HF_OK;
+        hf_verdict_fini(&v);
+    }
+    assert_true(done);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_many_worlds_nineteen_in_twenty_are_told_and_one_in_a_hundred_wrong),
+        cmocka_unit_test(story_a_is_a_lifetime_and_never_an_idle_timer),
+        cmocka_unit_test(silent_ones_alone_leave_idle_and_lifetime_undecided_and_busy_would_tell),
+        cmocka_unit_test(a_busy_one_that_has_not_lived_beyond_the_timer_yet_decides_nothing),
+        cmocka_unit_test(ends_of_those_that_began_together_are_no_restart_and_no_timer_yet),
+        cmocka_unit_test(one_rate_leaves_a_count_and_an_age_undecided_and_another_decides),
+        cmocka_unit_test(story_b_says_that_the_servers_chunks_are_counted_and_how_many),
+        cmocka_unit_test(one_odd_death_among_many_is_nothing),
+        cmocka_unit_test(a_servers_ordinary_watchdog_is_no_finding_and_a_tight_one_is),
+        cmocka_unit_test(a_hop_that_kills_behind_the_servers_first_ping_is_the_network),
+        cmocka_unit_test(the_other_path_speaks_for_a_hop_and_not_for_a_class),
+        cmocka_unit_test(what_is_lost_in_the_middle_of_a_long_list_is_no_pause),
+        cmocka_unit_test(without_a_trial_nothing_is_said),
+        cmocka_unit_test(the_record_has_the_words_of_the_documents),
+        cmocka_unit_test(a_candidate_foretells_the_end_of_one_that_lives),
+        cmocka_unit_test(without_memory_it_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
