@@ -417,8 +417,10 @@ static bool has_ended(const struct hf_arm *arm, const struct hf_trial *trials, s
 static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, size_t count)
 {
     hf_time low = 0, high = 0;
+    uint64_t pongs = 0;
     plan->narrowing = false;
     for (size_t i = 0; i < count; i++) {
+        pongs += trials[i].count[HF_MOMENT_PONG_GOT];
         const hf_time quiet = silence_before_ping(&trials[i]);
         if (quiet > 0 && was_forgotten(&trials[i], quiet)) {
             high = high == 0 || quiet < high ? quiet : high;
@@ -426,7 +428,8 @@ static void narrow_quiet(struct hf_plan *plan, const struct hf_trial *trials, si
             low = quiet;
         }
     }
-    if (high == 0 || low >= high || high - low < high / 40 || plan->quiet_rounds >= 4) {
+    if (pongs < 3 || high == 0 || low >= high || high - low < high / 40 ||
+        plan->quiet_rounds >= 4) { /* where no pong ever comes its absence tells nothing */
         return;
     }
     for (size_t i = 0; i < plan->count; i++) {

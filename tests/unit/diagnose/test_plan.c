@@ -208,7 +208,7 @@ static void a_silent_path_is_narrowed_between_what_lived_and_what_did_not(void *
     trials[0].end.how = HF_HOW_ENDED_BY_US;
     trials[0].moments = lived;
     trials[0].moment_count = 2;
-    trials[0].count[HF_MOMENT_PONG_GOT] = 1;
+    trials[0].count[HF_MOMENT_PONG_GOT] = 3;
     trials[1].end.how = HF_HOW_SILENCE;
     trials[1].moments = lost;
     trials[1].moment_count = 1;
@@ -230,7 +230,7 @@ static void a_reset_right_behind_the_first_ping_is_a_path_that_forgot(void **sta
     trials[0].end.how = HF_HOW_ENDED_BY_US;
     trials[0].moments = lived;
     trials[0].moment_count = 2;
-    trials[0].count[HF_MOMENT_PING_SENT] = trials[0].count[HF_MOMENT_PONG_GOT] = 1;
+    trials[0].count[HF_MOMENT_PING_SENT] = trials[0].count[HF_MOMENT_PONG_GOT] = 3;
     trials[1].end.how = HF_HOW_RST;
     trials[1].moments = lost;
     trials[1].moment_count = 1;
