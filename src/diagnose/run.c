@@ -264,29 +264,49 @@ static bool is_crowded_out(struct hf_diagnosis *d, const struct hf_trial *t)
     return true;
 }
 
-/* The application closes when it reads a text that we made up: that says nothing of a limit. */
-static bool refuses_our_text(struct hf_diagnosis *d, const struct hf_trial *t)
+/* It died right behind the first text that we made up. */
+static bool dies_of_our_text(const struct hf_diagnosis *d, const struct hf_trial *t)
 {
     hf_time sent = -1;
-    if (d->how.text.len > 0 || t->count[HF_MOMENT_SENT] != 1 || !hf_trial_is_dead(t)) {
+    if (d->how.text.len > 0 || t->plan.load || t->count[HF_MOMENT_SENT] != 1 ||
+        !hf_trial_is_dead(t)) {
         return false;
     }
     for (size_t i = 0; i < t->moment_count; i++) {
         sent = t->moments[i].kind == HF_MOMENT_SENT ? t->moments[i].at : sent;
     }
-    if (sent < 0 || t->end.age - sent > hf_plan_young(&d->plan)) {
-        return false;
-    }
-    if (!d->text_refused) {
-        d->text_refused = true;
-        hf_diagnosis_add_note(d,
-                              "The application closes right after the text {\"type\":\"ping\"}, "
-                              "which it does not know; give it one that it answers with --send.");
-        for (size_t i = 0; i < d->plan.count; i++) {
-            d->plan.arms[i].retired |= d->plan.arms[i].plan.message_every > 0;
+    return sent >= 0 && t->end.age - sent < HF_MS(300);
+}
+
+/* An application that closes when it reads a text that we made up says nothing of a limit. Two arms
+ * with different intervals must agree, and none may have sent a second one: else a timer met the
+ * first by chance. */
+static void judge_our_text(struct hf_diagnosis *d)
+{
+    hf_time first = 0;
+    bool agree = false;
+    for (size_t i = 0; i < d->kept_count; i++) {
+        const struct hf_trial *t = &d->kept[i].trial;
+        if (!t->plan.load && t->count[HF_MOMENT_SENT] > 1) {
+            return;
+        }
+        if (dies_of_our_text(d, t)) {
+            agree |= first != 0 && first != t->plan.message_every;
+            first = t->plan.message_every;
         }
     }
-    return true;
+    if (!agree) {
+        return;
+    }
+    d->text_refused = true;
+    hf_diagnosis_add_note(d, "The application closes right after the text {\"type\":\"ping\"}, "
+                             "which it does not know; give it one that it answers with --send.");
+    for (size_t i = 0; i < d->kept_count; i++) {
+        d->kept[i].aside |= dies_of_our_text(d, &d->kept[i].trial);
+    }
+    for (size_t i = 0; i < d->plan.count; i++) {
+        d->plan.arms[i].retired |= d->plan.arms[i].plan.message_every > 0;
+    }
 }
 
 static void slot_ended(struct hf_slot *s, struct hf_probe *probe)
@@ -301,8 +321,11 @@ static void slot_ended(struct hf_slot *s, struct hf_probe *probe)
     s->past.age = opened ? t->end.age : 0;
     s->past.early =
         dead && (!opened || t->end.age < hf_plan_young(&d->plan)) ? s->past.early + 1 : 0;
-    const bool aside = is_crowded_out(d, t) || refuses_our_text(d, t);
+    const bool aside = is_crowded_out(d, t) || (d->text_refused && dies_of_our_text(d, t));
     hf_diagnosis_keep(d, t, s->arm, aside);
+    if (!d->text_refused && dies_of_our_text(d, t)) {
+        judge_our_text(d);
+    }
     hf_diagnosis_tell(d, HF_DIAGNOSIS_ENDED, s->arm, t, NULL);
     if (d->stage == HF_STAGE_FIRST && !opened) {
         hf_attempts_begin(d);

@@ -23,7 +23,7 @@
 struct arm_rows {
     const char *name;
     uint8_t path;
-    size_t count; /* trials */
+    hf_time begun; /* of its first */
 };
 
 static bool same_arm(const struct hf_trial *t, const struct arm_rows *arm)
@@ -31,7 +31,7 @@ static bool same_arm(const struct hf_trial *t, const struct arm_rows *arm)
     return t->path == arm->path && (t->arm == arm->name || strcmp(t->arm, arm->name) == 0);
 }
 
-/* Those that opened at least once, in the order in which they begin. */
+/* In the order in which they begin. */
 static size_t arms_of(const struct hf_report *r, struct arm_rows arms[ARMS_MAX])
 {
     size_t n = 0;
@@ -42,11 +42,19 @@ static size_t arms_of(const struct hf_report *r, struct arm_rows arms[ARMS_MAX])
             k++;
         }
         if (k == n && n < ARMS_MAX) {
-            arms[n++] = (struct arm_rows){.name = t->arm, .path = t->path};
+            arms[n++] = (struct arm_rows){.name = t->arm, .path = t->path, .begun = t->begun};
         }
-        if (k < n) {
-            arms[k].count++;
+        if (k < n && t->begun < arms[k].begun) {
+            arms[k].begun = t->begun;
         }
+    }
+    for (size_t i = 1; i < n; i++) {
+        const struct arm_rows arm = arms[i];
+        size_t at = i;
+        for (; at > 0 && arms[at - 1].begun > arm.begun; at--) {
+            arms[at] = arms[at - 1];
+        }
+        arms[at] = arm;
     }
     return n;
 }
@@ -360,7 +368,7 @@ void hf_chart_survival(const struct hf_report *r, const struct hf_allocator *all
     const size_t n = curve_of(r, alloc, points, out);
     const struct hf_svg_frame f = {.width = WIDTH,
                                    .height = 300,
-                                   .left = 60,
+                                   .left = 66,
                                    .right = RIGHT,
                                    .top = 10,
                                    .bottom = 256,
@@ -382,7 +390,7 @@ void hf_chart_survival(const struct hf_report *r, const struct hf_allocator *all
         hf_buffer_addf(out,
                        "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
                        f.left, y, f.right, y);
-        hf_svg_text(out, f.left - 8, y + 4, "end", "tick", hf_slice_of(text));
+        hf_svg_text(out, f.left - 14, y + 4, "end", "tick", hf_slice_of(text));
     }
     steps(out, &f, points, n);
     value_line(r, &f, out);
@@ -414,7 +422,7 @@ static void powers(struct hf_buffer *out, const struct hf_svg_frame *f)
         hf_buffer_addf(out,
                        "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
                        f->left, y, f->right, y);
-        hf_svg_text(out, f->left - 8, y + 4, "end", "tick", hf_slice_of(text));
+        hf_svg_text(out, f->left - 14, y + 4, "end", "tick", hf_slice_of(text));
     }
 }
 
@@ -422,7 +430,7 @@ void hf_chart_round_trips(const struct hf_report *r, struct hf_buffer *out)
 {
     struct hf_svg_frame f = {.width = WIDTH,
                              .height = 260,
-                             .left = 70,
+                             .left = 76,
                              .right = RIGHT,
                              .top = 10,
                              .bottom = 216,

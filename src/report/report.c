@@ -204,7 +204,7 @@ static void row(struct hf_buffer *out, const struct hf_trial *t)
     } else {
         hf_buffer_add_text(out, "<td></td>");
     }
-    element(out, "td", "", t->end.reason);
+    element(out, "td", t->end.reason[0] != '\0' ? "wide" : "", t->end.reason);
     cell_time(out, t->end.silent_rx);
     cell_time(out, t->end.silent_tx);
     hf_buffer_addf(out,

@@ -79,8 +79,8 @@ void hf_svg_seconds(struct hf_buffer *out, const struct hf_svg_frame *f, const c
                        "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", x,
                        f->top, x, f->bottom);
         (void)snprintf(text, sizeof(text), "%.4g s", at);
-        hf_svg_text(out, x, f->bottom + 16, "middle", "tick", hf_slice_of(text));
+        hf_svg_text(out, x, f->bottom + 18, "middle", "tick", hf_slice_of(text));
     }
-    hf_svg_text(out, (f->left + f->right) / 2, f->bottom + 34, "middle", "label",
+    hf_svg_text(out, (f->left + f->right) / 2, f->bottom + 36, "middle", "label",
                 hf_slice_of(label));
 }
