@@ -128,7 +128,9 @@ const struct hf_watch_key hf_watch_keys[] = {
         "close codes by which a server says that it restarts: no premature drop, and deploy_hold "
         "begins"),
     KEY("deploy_hold", DURATION, INHERITED(deploy_hold), "2m",
-        "after a restart alerts of the target are held back for so long",
+        "after a restart alerts of the target, and of others at the same host and port, are held "
+        "back "
+        "for so long",
         RANGE(HF_MS(100), HOURS(12)), .zero = true),
     KEY("deploy_max", RATE, INHERITED(deploy_max), "6 in 1h",
         "restarts beyond these are premature drops"),

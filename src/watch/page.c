@@ -220,6 +220,7 @@ static void add_target(const struct hf_watch_target *t, struct hf_buffer *out)
     hf_buffer_add_text(out, "<section>");
     add_head(t, out);
     add_facts(t, out);
+    hf_watch_chart_strip(t, 60, 60, "Last hour", "1 h ago", out);
     hf_watch_chart_strip(t, 1440, 288, "Last 24 hours", "24 h ago", out);
     hf_watch_chart_strip(t, HF_RECORD_MINUTES, 336, "Last 7 days", "7 days ago", out);
     hf_buffer_add_text(out, "<div class=\"two\">");

@@ -293,6 +293,23 @@ void hf_watch_refresh(struct hf_watch_target *t)
 
 /* ---- endings ------------------------------------------------------------------------------ */
 
+/* Other targets of the same server restart with it, though their connections may be cut before they
+ * are told. */
+static void hold_neighbours(struct hf_watch_target *t)
+{
+    const struct hf_url *here = &t->settings->target.url;
+    hf_time now = hf_watch_now(t->watch);
+    for (size_t i = 0; i < t->watch->target_count; i++) {
+        struct hf_watch_target *other = t->watch->targets[i];
+        const struct hf_url *there = &other->settings->target.url;
+        hf_time until = now + other->settings->deploy_hold;
+        if (other != t && there->port == here->port &&
+            hf_slice_eq_nocase(there->host, here->host) && other->deploy_until < until) {
+            other->deploy_until = until;
+        }
+    }
+}
+
 /* True while restarts are as frequent as was said to be usual, this one included. */
 static bool take_deploy(struct hf_watch_target *t)
 {
@@ -313,6 +330,7 @@ static bool take_deploy(struct hf_watch_target *t)
     }
     t->deploys[t->deploy_count++] = now;
     t->deploy_until = now + t->settings->deploy_hold;
+    hold_neighbours(t);
     return true;
 }
 

@@ -61,6 +61,15 @@ class Server:
             await asyncio.gather(*(ws.close(code, reason) for ws in list(self.sockets)))
         self.call(close())
 
+    def restart(self, told):
+        """Those at the path `told` are told with 1012, the others are cut behind it."""
+        async def restart():
+            everyone = list(self.sockets)
+            await asyncio.gather(*(ws.close(1012, "deploy") for ws in everyone if ws.path == told))
+            for ws in everyone:
+                ws.transport.abort()
+        self.call(restart())
+
     def cut_all(self):
         async def cut():
             for ws in list(self.sockets):
@@ -293,18 +302,18 @@ def test_a_restart_goes_on_where_it_was_and_tells_nothing_twice(watch, receiver,
 
 def test_a_server_that_says_it_restarts_is_excused_and_another_close_is_not(watch, receiver, server):
     s = server()
-    w = watch(FAST + f"deploy_hold: 600ms\ntargets: [{{url: '{s.url}', name: a, connections: 2}}]\n" + with_json(receiver))
+    w = watch(FAST + f"deploy_hold: 600ms\ntargets: [{{url: '{s.url}', name: a, connections: 2}}, {{url: '{s.url}/2', name: b}}]\n" + with_json(receiver))
     w.wait_state("a", "up")
-    s.close_all(1012, "deploy")
-    wait_for(lambda: s.accepted >= 4, "they came back", PATIENCE)
-    assert w.metric('holdfast_watch_quiet{target="a"}') in (0, 1)
+    w.wait_state("b", "up")
+    s.restart("/ws")
+    wait_for(lambda: s.accepted >= 6, "they came back", PATIENCE)
     wait_for(lambda: w.metric('holdfast_watch_quiet{target="a"}') == 0, "the hold is over", PATIENCE)
     w.wait_state("a", "up")
     s.close_all(1011, "<script>alert(1)</script>")
     alert = receiver.wait("alert", "drop")[0]
     assert "1011" in alert["summary"] and "<script>" in alert["summary"]
-    assert len(receiver.alerts("alert")) == 1
-    judged = [e["judged"] for e in json.loads(w.get("/api/endings"))["endings"]]
+    assert not receiver.alerts("alert", "connect") and len(receiver.alerts("alert", "drop")) <= 2  # one of each target
+    judged = [e["judged"] for e in json.loads(w.get("/api/endings?target=a"))["endings"]]
     assert judged.count("restart") == 2 and judged.count("premature") == 2
     page = w.get("/")
     assert "<script" not in page and "&lt;script&gt;" in page

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The courier with real receivers: a server in this thread, commands in processes of their own. */
+/* The courier with real receivers: a server in this thread, the courier in one that it
+ * makes with pthread_create, commands in processes of their own. */
 #include "watch/courier.h"
 
 #include "io/epoll.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory of a target, the shapes of an alert, and the history in a file. */
+/* The memory of a target, the shapes of an alert, and the history in a file, which a thread
+ * (pthread_create) writes. */
 #include "watch/record.h"
 
 #include "test_unit.h"
