@@ -173,6 +173,12 @@ static enum hf_logs_claim read_ending(const struct hf_logs_members *members,
     e->http = number16(members, "http");
     e->reason = hf_logs_member(members, "reason");
     e->path = hf_logs_member(members, "path");
+    struct hf_slice url = hf_logs_member(members, "url");
+    size_t scheme = hf_slice_search(url, HF_LITERAL("://"));
+    if (e->path.len == 0 && scheme < url.len) {
+        url = hf_slice_from(url, scheme + 3);
+        e->path = hf_slice_from(url, hf_slice_find(url, '/'));
+    }
     e->address = hf_logs_member(members, "address");
     e->upstream = hf_logs_member(members, "upstream");
     if (!hf_slice_eq(phase, HF_LITERAL("open"))) {

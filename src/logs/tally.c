@@ -317,7 +317,13 @@ enum hf_status hf_logs_tally_ending(struct hf_logs_tally *t, const struct hf_log
     t->formats[e->format < HF_LOGS_FORMATS ? e->format : HF_LOGS_APP]++;
     if (e->fate == HF_LOGS_TURNED_AWAY) {
         t->refused++;
-        count_status(&t->turned, e->http, hf_slice_of(e->path));
+        if (e->http != 0) {
+            count_status(&t->turned, e->http, hf_slice_of(e->path));
+        } else { /* it did not come to an answer */
+            const char *why = e->reason[0] != '\0' ? e->reason : e->cause;
+            (void)hf_logs_counts_add(&t->turned, hf_slice_of(why[0] != '\0' ? why : "no answer"),
+                                     1);
+        }
         return HF_OK;
     }
     if (e->path[0] != '\0') {

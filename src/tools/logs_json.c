@@ -24,6 +24,37 @@ static void put_known(struct hf_buffer *out, const char *key, int64_t n)
     }
 }
 
+/* What a catalogue of causes makes of one ending alone, where the log tells how it ended: rarely
+ * more than candidates. */
+static void put_candidates(struct hf_buffer *out, const struct hf_logs_ending *e)
+{
+    static const enum hf_trial_how hows[HF_LOGS_HOWS] = {
+        [HF_LOGS_HOW_CLOSE] = HF_HOW_CLOSE,
+        [HF_LOGS_HOW_FIN] = HF_HOW_FIN,
+        [HF_LOGS_HOW_RST] = HF_HOW_RST,
+        [HF_LOGS_HOW_SILENCE] = HF_HOW_SILENCE,
+    };
+    struct hf_named_cause named[HF_LOGS_NAMED_MAX];
+    struct hf_trial t = {.end = {.how = hows[e->how],
+                                 .phase = HF_PHASE_OPEN,
+                                 .code = e->code != 0 ? e->code : 1006,
+                                 .age = e->age,
+                                 .silent_rx = e->silent_rx,
+                                 .silent_tx = e->silent_tx}};
+    size_t n = 0;
+    if (e->fate == HF_LOGS_ENDED && !e->wished && e->age >= 0 && e->silent_rx >= 0 &&
+        t.end.how != HF_HOW_ALIVE && hf_catalog_find(hf_slice_of(e->cause)) == NULL) {
+        (void)snprintf(t.end.reason, sizeof(t.end.reason), "%s", e->reason);
+        n = hf_infer_one(&t, NULL, named, HF_LOGS_NAMED_MAX);
+    }
+    hf_buffer_add_text(out, ",\"causes\":[");
+    for (size_t i = 0; i < n; i++) {
+        hf_buffer_addf(out, "%s{\"id\":\"%s\",\"likelihood\":%.3f}", i > 0 ? "," : "",
+                       named[i].row->id, named[i].likelihood);
+    }
+    hf_buffer_add_byte(out, ']');
+}
+
 void hf_logs_json_ending(struct logs_command *c, const struct hf_logs_ending *e)
 {
     struct hf_buffer *out = hf_say_begin(&c->say, "ending");
@@ -32,7 +63,7 @@ void hf_logs_json_ending(struct logs_command *c, const struct hf_logs_ending *e)
     hf_json_string(out, "cause", e->cause[0] != '\0' ? e->cause : "unknown");
     hf_json_string(out, "who", hf_logs_who_text(e->who));
     hf_json_string(out, "how",
-                   refused                    ? "status"
+                   refused                    ? (e->http != 0 ? "status" : "errno")
                    : e->fate == HF_LOGS_LIVED ? "alive"
                                               : hf_logs_how_text(e->how));
     hf_json_string(out, "phase", refused ? "upgrade" : "open");
@@ -52,6 +83,7 @@ void hf_logs_json_ending(struct logs_command *c, const struct hf_logs_ending *e)
     hf_json_number(out, "pid", e->pid);
     hf_json_string(out, "format",
                    e->format < HF_LOGS_FORMATS ? hf_logs_format_text(e->format) : "unknown");
+    put_candidates(out, e);
     hf_say_end(&c->say);
 }
 

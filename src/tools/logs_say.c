@@ -157,6 +157,11 @@ static void say_connections(struct logs_command *c)
         hf_say_line(&c->say, "nginx writes why it ended a WebSocket to its error log, but only at "
                              "level info: error_log FILE info; then give that file as well.");
     }
+    if (t->untold > 0 && t->saw_reasons) {
+        hf_say_line(&c->say,
+                    "Where nginx gives no reason, one of the two sides ended it in order, or "
+                    "its worker went.");
+    }
     if (book->ambiguous > 0) {
         hf_say_line(&c->say,
                     "%llu ended while others of the same process were open, and the lines do not "

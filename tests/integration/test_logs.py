@@ -36,7 +36,7 @@ class Read:
         self.summary = lines[-1]
         assert self.summary["type"] == "summary", done.stdout[-500:] + done.stderr
         assert self.summary["exit"] == self.exit
-        assert self.summary["ended"] == sum(e["how"] not in ("alive", "status") for e in self.endings)
+        assert self.summary["ended"] == sum(e["phase"] == "open" and e["how"] != "alive" for e in self.endings)
 
     def of(self, path):
         """The only ending of this path."""
@@ -173,8 +173,12 @@ def nginx_scene(folder):
 def nginx_idle_scene(folder):
     """Silent sockets that begin one after the other, and ten that their users end before."""
     app = raw.Backend(application)
+    syslog = logged.Syslog(folder)
     n = logged.Nginx(folder, app.address[1], read_timeout="2s").wait()
+    by_syslog = logged.Nginx(folder, app.address[1], syslog=syslog).wait()
+    n.syslog = syslog.path
     try:
+        sent = [Client(by_syslog.address).open("/idle") for _ in range(3)]
         silent = []
         for i in range(30):
             silent.append(Client(n.address).open("/idle"))
@@ -186,9 +190,15 @@ def nginx_idle_scene(folder):
                 c.send_close(1000)
                 c.read_end()
         n.wait_lines("/idle", count=30)
+        syslog.wait_lines('GET /idle HTTP/1.1" 101', 3)
+        for c in sent:
+            c.close()
     finally:
         app.stop()
         n.stop()
+        by_syslog.stop()
+        syslog.stop()
+    logged.keep_sample(syslog.path, "nginx-syslog.log")
     return n
 
 
@@ -517,6 +527,13 @@ def test_with_the_error_log_the_peak_is_an_idle_timer(scene_of):
     assert finding["told"][0]["id"] == "nginx-proxy-read-60s" and finding["told"][0]["share"] > 0.9
 
 
+def test_nginx_by_syslog_is_read_as_well(scene_of):
+    read = Read(scene_of("nginx-idle").syslog)
+    assert read.unread() == 0 and read.summary["ended"] == 3
+    assert {(e["cause"], e["path"]) for e in read.endings} == {("nginx-proxy-read-60s", "/idle")}
+    assert all(1000 <= e["held_ms"] < 4000 for e in read.endings)
+
+
 def test_the_text_for_people_has_the_curve_in_braille_or_in_ascii(scene_of):
     n = scene_of("nginx-idle")
     braille, ascii_ = run(n.log()).stdout, run("--ascii", n.log()).stdout
@@ -591,6 +608,22 @@ def test_node_tells_broken_rules_with_their_codes(scene_of):
     read = Read(scene_of("node").err)
     assert read.unread() == 0 and read.exit == 1
     assert sorted(e["cause"] for e in read.summary["errors"]) == ["proto-1002", "proto-1002", "proto-1007", "ws-max-payload"]
+
+
+def test_the_json_lines_of_probe_are_read(scene, tmp_path):
+    def refuse(served):
+        served.upgrade()
+        served.send_close(1011, "keepalive ping timeout")
+        served.read_end()
+    app = raw.Backend(refuse)
+    scene.callback(app.stop)
+    said = subprocess.run([BINARY, "probe", "--json", "--hold", "5s", app.url.replace("http", "ws")], capture_output=True, text=True,
+                          timeout=30, env=clean_environment()).stdout
+    nobody = subprocess.run([BINARY, "probe", "--json", "--hold", "1s", "ws://127.0.0.1:1/"], capture_output=True, text=True, timeout=30,
+                            env=clean_environment()).stdout
+    read = Read("-", stdin=said + nobody)
+    assert read.unread() == 0 and read.summary["ended"] == 1 and read.summary["refused"] == 1
+    assert read.endings[0]["how"] == "close" and read.endings[0]["code"] == 1011
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -22,14 +22,17 @@ TRAILING = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body
 class Nginx(Server):
     """Four access logs at once (combined, timed, JSON, a trailing number) and the error log at `info`."""
 
-    def __init__(self, folder, upstream_port, read_timeout="1s", send_timeout="60s", connections=256, more="", top="", main_log="info"):
+    def __init__(self, folder, upstream_port, read_timeout="1s", send_timeout="60s", connections=256, more="", top="", syslog=None):
         port = free_port()
         self.home = Path(folder) / f"nginx-{port}"
         self.home.mkdir()
         self.conf = self.home / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
+        if syslog:
+            top += f" error_log syslog:server=127.0.0.1:{syslog.port} info;"
+            more += f" access_log syslog:server=127.0.0.1:{syslog.port} timed;"
         self.conf.write_text(f"""
-daemon off; {user} pid {self.home}/pid; error_log {self.home}/error.log {main_log}; worker_processes 1; {top}
+daemon off; {user} pid {self.home}/pid; error_log {self.home}/error.log info; worker_processes 1; {top}
 events {{ worker_connections {connections}; }}
 http {{
     log_format timed '{TIMED}'; log_format json escape=json '{JSON}'; log_format trailing '{TRAILING}';
@@ -107,10 +110,11 @@ class Syslog:
 
 
 def keep_sample(path, name):
-    """A copy of a log for tests/vectors/logs, when samples are asked for; paths of this machine are cut."""
+    """A copy of a log for tests/vectors/logs, when samples are asked for; without paths and name of the machine."""
     folder = os.environ.get("HOLDFAST_SAMPLES")
     if folder:
         text = Path(path).read_text(errors="replace").replace(str(HERE.parents[1]) + "/", "")
+        text = text.replace(f" {socket.gethostname()} ", " host ")
         (Path(folder) / name).write_text(text)
 
 
