@@ -332,6 +332,7 @@ static size_t curve_of(const struct hf_report *r, const struct hf_allocator *all
     }
     if (s != NULL && status == HF_OK && hf_survival_total(s) > 0) {
         n = hf_survival_curve(s, points, POINTS_MAX);
+        out->failed |= n == 0; /* it had no memory */
     }
     out->failed |= status != HF_OK;
     hf_survival_free(s);
