@@ -189,7 +189,7 @@ static double weight_of_pings(const struct evidence *e, const struct weighed *w)
 {
     const struct fit *f = w->best[HF_CLASS_PONG_TIMEOUT];
 
-    return f != NULL && 2 * f->explained >= e->dead ? 1 : 0;
+    return f != NULL && 2 * f->explained >= e->dead ? 1.9 : 0;
 }
 
 /* ---- weighing ----------------------------------------------------------------------------------

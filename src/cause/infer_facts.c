@@ -232,8 +232,12 @@ static void fact_take(struct fact *f, const struct hf_trial *t)
     f->unsure = seconds_of(t->end.unsure < 0 ? 0 : t->end.unsure);
     f->unsure = f->unsure > f->age ? f->age : f->unsure;
     f->opened = seconds_of(t->opened);
-    f->ended = f->opened + f->age;
     f->dead = hf_trial_is_dead(t);
+    if (!f->dead && f->unsure > 0.5) { /* it lived for so long that anybody knows */
+        f->age -= f->unsure;
+        f->unsure = 0;
+    }
+    f->ended = f->opened + f->age;
     f->silent = t->end.how == HF_HOW_SILENCE || t->end.how == HF_HOW_TIMEOUT;
     f->withheld = t->plan.pong != HF_PONG_ANSWER && t->count[HF_MOMENT_PING_GOT] > 0;
     f->stopper = is_stopper(t);

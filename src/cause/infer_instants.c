@@ -214,7 +214,8 @@ static double stall_evidence(const struct evidence *e)
     return score - 2.3 * fmin((double)answered, 4);
 }
 
-/* Age of the last sign of life, in the middle of those that died with questions open. */
+/* Age of the last sign of life: the latest of those that died with questions open, but for a few.
+ */
 static double usual_life(struct evidence *e)
 {
     size_t count = 0;
@@ -225,7 +226,7 @@ static double usual_life(struct evidence *e)
         }
     }
     sort_numbers(e->scratch, count);
-    return part_of(e->scratch, count, 0.5);
+    return part_of(e->scratch, count, 0.85);
 }
 
 /* How long each had waited when it died: for a server that stood still for all at one instant, or
@@ -238,7 +239,7 @@ static void lay_waits(struct evidence *e, bool alone)
         const struct fact *f = &e->facts[i];
         double waited = 0, heard;
         if (f->dead && !f->silent && alone) {
-            waited = f->stalled ? f->age - f->life : f->asks ? 0 : fmax(0, f->age - usual);
+            waited = f->stalled || !f->asks ? fmax(0, f->age - fmax(usual, f->life)) : 0;
         } else if (f->dead && !f->silent) {
             heard = last_heard(e, f);
             waited = heard < 0 ? 0 : heard < f->opened ? -1 : f->ended - heard;
@@ -358,7 +359,7 @@ void fit_stalling(struct evidence *e, struct fits *fits)
         return;
     }
     sort_numbers(late, together);
-    fit.value = fit.waits = part_of(late, together, 0.5);
+    fit.value = fit.waits = part_of(late, together, 0.75);
     fit.low = late[0];
     fit.high = late[together - 1];
     fit.score = 3.2 * fmin((double)together, 4) - 3;

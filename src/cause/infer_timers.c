@@ -580,6 +580,29 @@ static void value_of_watchdog(struct evidence *e, struct fit *fit)
     }
 }
 
+/* Where no answer arrives all end alike, as of a lifetime. Most servers send one ping and wait; and
+ * many wait for just another interval. A lifetime that does either would be chance. */
+static double of_its_grid(struct evidence *e, struct fit *fit, double interval)
+{
+    double *pings = e->scratch, turns = interval > 0 ? fit->waits / interval : 0;
+    size_t count = 0;
+    double one;
+
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->facts[i].dead && e->facts[i].t->count[HF_MOMENT_PING_GOT] > 0) {
+            pings[count++] = (double)e->facts[i].t->count[HF_MOMENT_PING_GOT];
+        }
+    }
+    sort_numbers(pings, count);
+    one = part_of(pings, count, 0.5) < 1.5 ? 2.2 : fit->watchdog.helps & HF_RESETS_SENT ? 0 : -4;
+    if (turns > 0.5 && turns < 3.5 &&
+        fabs(turns - floor(turns + 0.5)) * interval < 0.04 * interval + 0.03) {
+        fit->tight = true;
+        return 4.2 + (one > 0 ? one : 0) - (turns > 1.5 ? 1.1 : 0);
+    }
+    return one;
+}
+
 static void fit_one_watchdog(struct evidence *e, const struct watchdog *w, double prior,
                              double interval, double first, struct fits *fits)
 {
@@ -597,9 +620,8 @@ static void fit_one_watchdog(struct evidence *e, const struct watchdog *w, doubl
         return;
     }
     fit.score += log(prior);
-    if (!w->arrives && fabs(fit.waits - interval) < 0.04 * interval + 0.03) {
-        fit.score += 4.2; /* as so many do, it waits for one interval: no free parameter */
-        fit.tight = true;
+    if (!w->arrives) {
+        fit.score += of_its_grid(e, &fit, interval);
     }
     if ((w->helps & HF_RESETS_SENT) && messages_spare_pings(e, first)) {
         fit.score += 3.5;
@@ -620,11 +642,11 @@ void fit_watchdog(struct evidence *e, struct fits *fits)
         return;
     }
     for (unsigned h = 0; h < 3; h++) {
-        fit_one_watchdog(e, &(struct watchdog){true, false, helps[h]}, 0.55 * prior[h], interval,
+        fit_one_watchdog(e, &(struct watchdog){true, false, helps[h]}, 0.3 * prior[h], interval,
                          first, fits);
-        fit_one_watchdog(e, &(struct watchdog){true, true, helps[h]}, 0.25 * prior[h], interval,
+        fit_one_watchdog(e, &(struct watchdog){true, true, helps[h]}, 0.15 * prior[h], interval,
                          first, fits);
-        fit_one_watchdog(e, &(struct watchdog){false, false, helps[h]}, 0.2 * prior[h], interval,
+        fit_one_watchdog(e, &(struct watchdog){false, false, helps[h]}, 0.55 * prior[h], interval,
                          first, fits);
     }
 }
