@@ -326,13 +326,14 @@ static void text_end(struct probe_connection *c, const struct hf_probe_event *ev
     struct hf_buffer clean;
     label(c, number);
     hf_buffer_init(&clean, &hf_heap, 4096);
-    hf_say_clean(sentence, 2000, &clean);
+    const char *what = !hf_trial_was_open(t) ? "not open" : dead ? "ended" : "held";
+    const size_t len = strlen(what);
+    /* "ended by the other side": the word is not said twice. */
+    const bool twice = hf_slice_starts(sentence, hf_slice(what, len));
+    hf_say_clean(twice ? hf_slice_from(sentence, len) : sentence, 2000, &clean);
     hf_say_line(&c->run->say, "%s%s%s%s  %.*s", number,
-                paint(c, dead ? HF_PAINT_RED : HF_PAINT_GREEN),
-                !hf_trial_was_open(t) ? "not open"
-                : dead                ? "ended"
-                                      : "held",
-                paint(c, HF_PAINT_PLAIN), HF_SLICE_ARG(hf_buffer_slice(&clean)));
+                paint(c, dead ? HF_PAINT_RED : HF_PAINT_GREEN), what, paint(c, HF_PAINT_PLAIN),
+                HF_SLICE_ARG(hf_buffer_slice(&clean)));
     if (event->head != NULL) {
         text_refusal(c, event, meaning);
     } else if (c->run->connections <= 3 && dead && hf_trial_was_open(t)) {

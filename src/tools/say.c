@@ -167,6 +167,7 @@ void hf_say_end(struct hf_say *s)
 {
     if (s->json && !s->out.failed) {
         hf_buffer_add_text(&s->out, "}\n");
+        hf_say_undraw(s);
         (void)fwrite(s->out.data, 1, s->out.len, stdout);
         (void)fflush(stdout);
     }
