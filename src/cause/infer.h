@@ -16,6 +16,12 @@
 #define HF_INFER_CAUSES 8
 #define HF_INFER_LINES 24
 
+/* The watcher itself stood still: it was starved, or the machine slept. What seems late then is no
+ * evidence. On the watch's clock. */
+struct hf_infer_pause {
+    hf_time from, to;
+};
+
 /* What is known beside the trials. */
 struct hf_infer_context {
     const char *const *hosting; /* ids of the products that were recognised (cause/hosting.h) */
@@ -27,6 +33,8 @@ struct hf_infer_context {
     hf_time now;    /* on the watch's clock: lives so far */
     double scale;   /* 0 or 1: real time; 0.1: timers run at a tenth (chaos --scale), for
                      * naming products by their defaults alone */
+    const struct hf_infer_pause *own_pauses; /* in order of time */
+    size_t own_pause_count;
 };
 
 struct hf_candidate { /* one class with its best parameters */

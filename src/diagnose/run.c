@@ -8,6 +8,8 @@
 
 #define CLOSING_TIME HF_MS(250)
 #define CONTROLS_MAX 12
+#define BEAT HF_MS(50)
+#define PAUSE HF_MS(150) /* later than this, and it was we who stood still */
 
 static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_event *event);
 
@@ -396,6 +398,8 @@ static void infer(struct hf_diagnosis *d)
         .is_secure = d->how.target->url.tls,
         .now = hf_diagnosis_now(d),
         .scale = d->how.scale,
+        .own_pauses = d->pauses,
+        .own_pause_count = d->pause_count,
     };
     for (size_t i = 0; i < d->hosting_count; i++) {
         ids[i] = d->hosting[i]->id;
@@ -462,6 +466,7 @@ static void on_tick(struct hf_timer *timer, hf_time now)
     d->is_dirty = false;
     hf_diagnosis_tell(d, HF_DIAGNOSIS_INFERRED, NULL, NULL, NULL);
     if (is_settled(d)) {
+        d->is_settled = true;
         hf_diagnosis_conclude(d);
         return;
     }
@@ -472,6 +477,22 @@ static void on_tick(struct hf_timer *timer, hf_time now)
     stop_retired(d);
     hf_timer_set(d->loop, &d->tick,
                  hf_loop_now(d->loop) + HF_MS(400) + HF_MS(1) * (hf_time)d->kept_count);
+}
+
+/* A beat that comes late by much: the process did not run. */
+static void on_beat(struct hf_timer *timer, hf_time now)
+{
+    struct hf_diagnosis *d = HF_CONTAINER(timer, struct hf_diagnosis, beat);
+    if (now - d->beat_due > PAUSE) {
+        if (d->pause_count == HF_DIAGNOSIS_PAUSES) {
+            memmove(d->pauses, d->pauses + 1, sizeof(d->pauses) - sizeof(d->pauses[0]));
+            d->pause_count--;
+        }
+        d->pauses[d->pause_count++] = (struct hf_infer_pause){
+            .from = d->beat_due - BEAT - d->how.begun, .to = now - d->how.begun};
+    }
+    d->beat_due = now + BEAT;
+    hf_timer_set(d->loop, &d->beat, d->beat_due);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------
@@ -494,6 +515,7 @@ static void finish(struct hf_diagnosis *d)
     d->stage = HF_STAGE_DONE;
     hf_timer_stop(d->loop, &d->tick);
     hf_timer_stop(d->loop, &d->deadline);
+    hf_timer_stop(d->loop, &d->beat);
     hf_diagnosis_tell(d, HF_DIAGNOSIS_DONE, NULL, NULL, NULL);
 }
 
@@ -504,7 +526,9 @@ void hf_diagnosis_conclude(struct hf_diagnosis *d)
     }
     hf_attempts_free(d);
     hf_sizes_free(d);
-    infer(d);
+    if (!d->is_settled) {
+        infer(d);
+    }
     d->stage = HF_STAGE_CLOSING;
     hf_diagnosis_notice(d);
     for (size_t i = 0; i < d->slot_count; i++) {
@@ -574,6 +598,9 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     hf_verdict_init(&d->verdict, &hf_heap);
     hf_timer_init(&d->tick, on_tick);
     hf_timer_init(&d->deadline, on_deadline);
+    hf_timer_init(&d->beat, on_beat);
+    d->beat_due = hf_loop_now(loop) + BEAT;
+    hf_timer_set(loop, &d->beat, d->beat_due);
     hf_timer_set(loop, &d->deadline, how->begun + how->plan.budget - margin_of(how->plan.budget));
     hf_timer_set(loop, &d->tick, hf_loop_now(loop) + HF_MS(400));
     add_slots(d, 0);
@@ -602,6 +629,7 @@ void hf_diagnosis_free(struct hf_diagnosis *d)
     hf_diagnosis_drop_notes(d);
     hf_timer_stop(d->loop, &d->tick);
     hf_timer_stop(d->loop, &d->deadline);
+    hf_timer_stop(d->loop, &d->beat);
     hf_verdict_fini(&d->verdict);
     hf_release(&hf_heap, d->kept);
     hf_release(&hf_heap, d->view);

@@ -8,6 +8,7 @@
 #include "diagnose/run.h"
 
 #define HF_DIAGNOSIS_NOTES 24
+#define HF_DIAGNOSIS_PAUSES 64
 
 struct hf_slot {
     struct hf_diagnosis *d;
@@ -55,10 +56,14 @@ struct hf_diagnosis {
     const struct hf_arm **view_arms;
     size_t view_count, view_room;
     struct hf_verdict verdict;
-    struct hf_timer tick, deadline;
+    struct hf_timer tick, deadline, beat; /* beat: notices that we stood still */
+    hf_time beat_due;
+    struct hf_infer_pause pauses[HF_DIAGNOSIS_PAUSES]; /* the newest that fit */
+    size_t pause_count;
     hf_time firm_since; /* HF_NEVER: it is not */
     enum hf_verdict_class firm_class;
     bool was_open, is_dirty, text_refused;
+    bool is_settled; /* the verdict was firm long enough, and stands */
     const struct hf_hosting *hosting[HF_DIAGNOSIS_HOSTING];
     size_t hosting_count;
     char *notes[HF_DIAGNOSIS_NOTES];

@@ -66,10 +66,10 @@ static void finished(struct hf_sizes *s)
 {
     struct hf_diagnosis *d = s->d;
     if (s->in_fragments) {
-        if (s->ramp.low > s->framed + s->framed / 20) {
+        if (s->ramp.low > 0) {
             hf_diagnosis_add_note(d,
-                                  "In fragments of %d bytes, messages of up to %llu bytes pass: "
-                                  "it is the single frame that is limited.",
+                                  "In fragments of %d bytes, a message of %llu bytes passes: it is "
+                                  "the single frame that is limited.",
                                   FRAGMENT, (unsigned long long)s->ramp.low);
         }
         return;
@@ -77,7 +77,7 @@ static void finished(struct hf_sizes *s)
     s->framed = s->ramp.low;
     if (s->ramp.high != 0 && s->ramp.low > FRAGMENT) {
         s->in_fragments = true;
-        hf_ramp_init(&s->ramp, s->ramp.low, HF_RAMP_LAST);
+        hf_ramp_init(&s->ramp, s->framed * 2, s->framed * 2); /* one size, clearly beyond it */
         later(s, HF_MS(250));
     }
 }
