@@ -8,13 +8,7 @@
 /* Response flags: envoy docs, access log usage. Several are separated by commas. */
 static void read_flags(struct hf_logs_event *e, struct hf_slice flags)
 {
-    static const struct {
-        const char *flag;
-        enum hf_logs_how how;
-        enum hf_logs_who who;
-        const char *cause;
-        const char *reason;
-    } known[] = {
+    static const struct hf_logs_meaning known[] = {
         {"SI", HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "envoy-stream-idle-5m",
          "Envoy's stream idle timeout"},
         {"UT", HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "envoy-route-15s", "Envoy's route timeout"},
@@ -33,11 +27,8 @@ static void read_flags(struct hf_logs_event *e, struct hf_slice flags)
     struct hf_slice flag;
     while (hf_slice_next(&flags, ',', &flag)) {
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-            if (hf_slice_eq(flag, hf_slice_of(known[i].flag))) {
-                e->how = known[i].how;
-                e->who = known[i].who;
-                e->cause = hf_slice_of(known[i].cause);
-                e->reason = hf_slice_of(known[i].reason);
+            if (hf_slice_eq(flag, hf_slice_of(known[i].mark))) {
+                hf_logs_put_meaning(e, &known[i]);
                 return;
             }
         }

@@ -56,20 +56,11 @@ struct hf_logs_book {
 
 /* ---- texts */
 
-static void put_text(char *out, size_t size, struct hf_slice s)
-{
-    size_t n = s.len < size - 1 ? s.len : size - 1;
-    if (n > 0) {
-        memcpy(out, s.ptr, n);
-    }
-    out[n] = '\0';
-}
-
 /* Without its query: it may hold secrets, and one path is one path. */
 static void put_path(char *out, size_t size, struct hf_slice s)
 {
     s = hf_slice_first(s, hf_slice_find(s, '?'));
-    put_text(out, size, s);
+    hf_logs_copy_text(out, size, s);
 }
 
 /* Without its port: 127.0.0.1:80, [::1]:80; a bare IPv6 address stays. */
@@ -83,7 +74,7 @@ static void put_address(char *out, size_t size, struct hf_slice s)
                hf_slice_find(hf_slice_from(s, colon + 1), ':') == s.len - colon - 1) {
         s = hf_slice_first(s, colon);
     }
-    put_text(out, size, s);
+    hf_logs_copy_text(out, size, s);
 }
 
 static void ending_of(const struct hf_logs_event *e, uint32_t source, struct hf_logs_ending *out)
@@ -109,9 +100,9 @@ static void ending_of(const struct hf_logs_event *e, uint32_t source, struct hf_
     };
     put_path(out->path, sizeof(out->path), e->path);
     put_address(out->address, sizeof(out->address), e->address);
-    put_text(out->upstream, sizeof(out->upstream), e->upstream);
-    put_text(out->reason, sizeof(out->reason), e->reason);
-    put_text(out->cause, sizeof(out->cause), e->cause);
+    hf_logs_copy_text(out->upstream, sizeof(out->upstream), e->upstream);
+    hf_logs_copy_text(out->reason, sizeof(out->reason), e->reason);
+    hf_logs_copy_text(out->cause, sizeof(out->cause), e->cause);
 }
 
 static void set_ready(struct hf_logs_book *b, const struct hf_logs_ending *ending)
@@ -305,7 +296,7 @@ static enum hf_status feed_open(struct hf_logs_book *b, const struct hf_logs_eve
     o->refused = refused;
     o->group = g;
     o->is_keyed = is_keyed(e);
-    put_text(o->key, sizeof(o->key), e->address);
+    hf_logs_copy_text(o->key, sizeof(o->key), e->address);
     put_path(o->path, sizeof(o->path), e->path);
     if (o->is_keyed &&
         hf_table_insert(&b->opens, &o->node, open_hash(b, hf_slice_of(o->key), source)) != HF_OK) {
@@ -412,7 +403,7 @@ static void feed_restart(struct hf_logs_book *b, const struct hf_logs_event *e, 
         return;
     }
     if (e->cause.len > 0 && g->leaving[0] == '\0') {
-        put_text(g->leaving, sizeof(g->leaving), e->cause);
+        hf_logs_copy_text(g->leaving, sizeof(g->leaving), e->cause);
     }
     if (e->kind == HF_LOGS_DEATH) {
         b->dying = g;
@@ -539,7 +530,7 @@ static void feed_end(struct hf_logs_book *b, const struct hf_logs_event *e, uint
     /* proxy_read_timeout and proxy_send_timeout write the same line; a client that was served for
      * long after the upstream was given up tells the second one. */
     if (e->what.len > 0 && strcmp(ending.cause, "nginx-proxy-read-60s") == 0) {
-        put_text(ending.cause, sizeof(ending.cause), HF_LITERAL("nginx-proxy-send-60s"));
+        hf_logs_copy_text(ending.cause, sizeof(ending.cause), HF_LITERAL("nginx-proxy-send-60s"));
     }
     set_ready(b, &ending);
 }

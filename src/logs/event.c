@@ -57,6 +57,23 @@ void hf_logs_event_init(struct hf_logs_event *e)
     };
 }
 
+void hf_logs_copy_text(char *out, size_t size, struct hf_slice s)
+{
+    size_t n = s.len < size - 1 ? s.len : size - 1;
+    if (n > 0) {
+        memcpy(out, s.ptr, n);
+    }
+    out[n] = '\0';
+}
+
+void hf_logs_put_meaning(struct hf_logs_event *e, const struct hf_logs_meaning *meaning)
+{
+    e->how = meaning->how;
+    e->who = meaning->who;
+    e->cause = hf_slice_of(meaning->cause);
+    e->reason = hf_slice_of(meaning->reason);
+}
+
 bool hf_logs_word(struct hf_slice *rest, struct hf_slice *word)
 {
     struct hf_slice s = *rest;

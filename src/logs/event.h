@@ -109,5 +109,7 @@ const char *hf_logs_who_text(enum hf_logs_who who);
 /* unknown close fin rst timer silence killed fault other */
 const char *hf_logs_how_text(enum hf_logs_how how);
 void hf_logs_event_init(struct hf_logs_event *e);
+/* As much of it as fits, and a NUL. */
+void hf_logs_copy_text(char *out, size_t size, struct hf_slice s);
 
 #endif

@@ -24,37 +24,28 @@ static size_t read_timers(struct hf_slice word, hf_time *total)
  * a hard stop, D and U the server's state, P and L the proxy itself, R and I its resources. */
 static void read_termination(struct hf_logs_event *e, char who)
 {
-    static const struct {
-        char letter;
-        enum hf_logs_how how;
-        enum hf_logs_who who;
-        const char *cause;
-        const char *reason;
-    } states[] = {
-        {'-', HF_LOGS_HOW_FIN, HF_LOGS_WHO_UNKNOWN, "", "ended in order by one of the two sides"},
-        {'C', HF_LOGS_HOW_RST, HF_LOGS_WHO_CLIENT, "", "the client aborted"},
-        {'S', HF_LOGS_HOW_RST, HF_LOGS_WHO_SERVER, "", "the server aborted"},
-        {'c', HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "haproxy-tunnel",
+    static const struct hf_logs_meaning states[] = {
+        {"-", HF_LOGS_HOW_FIN, HF_LOGS_WHO_UNKNOWN, "", "ended in order by one of the two sides"},
+        {"C", HF_LOGS_HOW_RST, HF_LOGS_WHO_CLIENT, "", "the client aborted"},
+        {"S", HF_LOGS_HOW_RST, HF_LOGS_WHO_SERVER, "", "the server aborted"},
+        {"c", HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "haproxy-tunnel",
          "HAProxy's timer, towards the client"},
-        {'s', HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "haproxy-tunnel",
+        {"s", HF_LOGS_HOW_TIMER, HF_LOGS_WHO_PATH, "haproxy-tunnel",
          "HAProxy's timer, towards the server"},
-        {'K', HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
+        {"K", HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
          "killed by an administrator or a hard stop"},
-        {'D', HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
+        {"D", HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
          "killed because the server was seen down"},
-        {'U', HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
+        {"U", HF_LOGS_HOW_KILLED, HF_LOGS_WHO_PATH, "haproxy-admin-kill",
          "killed on a backup server when the active one came back"},
-        {'P', HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "ended by the proxy"},
-        {'L', HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "answered by the proxy"},
-        {'R', HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "the proxy ran out of a resource"},
-        {'I', HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "an internal error of the proxy"},
+        {"P", HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "ended by the proxy"},
+        {"L", HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "answered by the proxy"},
+        {"R", HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "the proxy ran out of a resource"},
+        {"I", HF_LOGS_HOW_OTHER, HF_LOGS_WHO_PATH, "", "an internal error of the proxy"},
     };
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        if (states[i].letter == who) {
-            e->how = states[i].how;
-            e->who = states[i].who;
-            e->cause = hf_slice_of(states[i].cause);
-            e->reason = hf_slice_of(states[i].reason);
+        if (states[i].mark[0] == who) {
+            hf_logs_put_meaning(e, &states[i]);
         }
     }
 }

@@ -37,6 +37,16 @@ struct hf_slice hf_logs_member(const struct hf_logs_members *members, const char
 void hf_logs_members_of_pairs(struct hf_logs_members *members, struct hf_slice text,
                               struct hf_logs_scratch *scratch);
 
+/* What a proxy's mark for an ending means. */
+struct hf_logs_meaning {
+    const char *mark;
+    enum hf_logs_how how;
+    enum hf_logs_who who;
+    const char *cause;
+    const char *reason;
+};
+void hf_logs_put_meaning(struct hf_logs_event *e, const struct hf_logs_meaning *meaning);
+
 /* Helpers. */
 /* The next word of *rest, separated by single spaces; quoted ones ("...") without their quotes.
  * False at the end. */

@@ -228,15 +228,6 @@ static void note_second(struct hf_logs_tally *t, int64_t at)
     }
 }
 
-static void put_text(char *out, size_t size, struct hf_slice s)
-{
-    size_t n = s.len < size - 1 ? s.len : size - 1;
-    if (n > 0) {
-        memcpy(out, s.ptr, n);
-    }
-    out[n] = '\0';
-}
-
 static bool is_same(const struct hf_logs_notice *n, const struct hf_logs_event *e,
                     enum hf_logs_kind kind)
 {
@@ -265,9 +256,9 @@ static void note(struct hf_logs_tally *t, const struct hf_logs_event *e, enum hf
     struct hf_logs_notice *n = &t->notices[t->notice_count++];
     *n = (struct hf_logs_notice){.kind = kind, .first = e->at, .last = e->at, .lines = 1};
     n->is_start = hf_slice_ends(e->what, HF_LITERAL("was started"));
-    put_text(n->what, sizeof(n->what), e->what);
-    put_text(n->cause, sizeof(n->cause), e->cause);
-    put_text(n->reason, sizeof(n->reason), e->reason);
+    hf_logs_copy_text(n->what, sizeof(n->what), e->what);
+    hf_logs_copy_text(n->cause, sizeof(n->cause), e->cause);
+    hf_logs_copy_text(n->reason, sizeof(n->reason), e->reason);
     for (int64_t back = 0; e->at != HF_LOGS_NO_TIME && back <= 1; back++) {
         int64_t second = e->at / SECOND - back;
         size_t slot = (size_t)(second & 7);

@@ -457,7 +457,7 @@ static void say_notices(struct logs_command *c, enum hf_logs_kind kind, const ch
             say_heading(c, title);
         }
         char endings[64] = "";
-        if (kind == HF_LOGS_RESTART) {
+        if (kind == HF_LOGS_RESTART && n->first != HF_LOGS_NO_TIME && !n->is_start) {
             (void)snprintf(endings, sizeof(endings), "; %llu connection%s ended around it",
                            (unsigned long long)n->endings, plural(n->endings));
         } else if (n->lines > 1) {
