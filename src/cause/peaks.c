@@ -200,6 +200,9 @@ static bool axis_fill(struct axis *a, struct scan *scan, enum hf_peak_kind kind)
             a->end = all == 1 || value > a->end ? value : a->end;
         }
     }
+    if (kind == HF_PEAK_CLOCK && s->has_from && a->begin < (double)(s->from - epoch) / 1e6) {
+        a->begin = (double)(s->from - epoch) / 1e6;
+    }
     sort_spots(a->ended, all);
     if (a->reach != NULL) {
         lay_exposure(a, a->ended, all);

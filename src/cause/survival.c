@@ -69,6 +69,12 @@ enum hf_status hf_survival_add(struct hf_survival *s, const struct hf_lifetime *
     return HF_OK;
 }
 
+void hf_survival_seen_from(struct hf_survival *s, hf_time from)
+{
+    s->has_from = true;
+    s->from = from;
+}
+
 uint64_t hf_survival_total(const struct hf_survival *s)
 {
     return s->total;

@@ -59,6 +59,9 @@ struct hf_survival;
 struct hf_survival *hf_survival_new(const struct hf_allocator *alloc, uint64_t seed);
 void hf_survival_free(struct hf_survival *s);
 HF_MUST_USE enum hf_status hf_survival_add(struct hf_survival *s, const struct hf_lifetime *l);
+/* Endings before this time (on the clock of `ended`) could not be seen, although connections had
+ * begun: a log begins there. Without it, endings may lie anywhere behind the first beginning. */
+void hf_survival_seen_from(struct hf_survival *s, hf_time from);
 uint64_t hf_survival_total(const struct hf_survival *s);
 uint64_t hf_survival_ended(const struct hf_survival *s); /* without the censored */
 

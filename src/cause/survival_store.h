@@ -13,6 +13,8 @@ struct hf_survival {
     size_t count, cap;
     uint64_t total, ended; /* exact */
     bool sorted;           /* kept is in order of age */
+    bool has_from;
+    hf_time from; /* endings before could not be seen */
 };
 
 /* Puts kept in order of age, endings before censored ones of the same age. */

@@ -79,7 +79,7 @@ static void add_named(struct hf_logs_finding *f, enum hf_verdict_class class, do
         if (row->value_max > 0 && (value < 0.9 * row->value_min || value > 1.1 * row->value_max)) {
             continue;
         }
-        named[i].likelihood *= weight;
+        named[i].likelihood *= weight * (row->value_max > 0 ? 1 : 0.3);
         hf_rank_insert(f->named, &f->named_count, HF_LOGS_NAMED_MAX, named[i]);
     }
 }
@@ -164,6 +164,11 @@ static size_t add_peaks(struct hf_logs_tally *t, struct hf_survival *s, bool is_
 
 size_t hf_logs_tally_findings(struct hf_logs_tally *t, struct hf_logs_finding *findings, size_t max)
 {
+    if (t->first != HF_LOGS_NO_TIME) {
+        hf_survival_seen_from(t->ages, t->first);
+        hf_survival_seen_from(t->silences, t->first);
+        hf_survival_seen_from(t->instants, t->first);
+    }
     size_t count = add_peaks(t, t->silences, true, false, findings, 0, max);
     count = add_peaks(t, t->ages, false, false, findings, count, max);
     count = add_peaks(t, t->instants, false, true, findings, count, max);

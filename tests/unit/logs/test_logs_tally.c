@@ -180,6 +180,24 @@ static void endings_of_all_ages_at_one_instant_are_a_restart_even_without_ages(v
     hf_logs_tally_fini(&t);
 }
 
+static void a_log_that_is_short_beside_the_ages_in_it_is_no_restart(void **state)
+{
+    struct hf_logs_tally t;
+    struct hf_logs_finding f[HF_LOGS_FINDINGS_MAX];
+    (void)state;
+    begin(&t, HF_LOGS_BY_CAUSE);
+    for (int i = 0; i < 60; i++) { /* eight seconds of a log, with ages of minutes */
+        struct hf_logs_ending e =
+            ending(i % 2 == 0 ? 24 * S : (hf_time)(7 + 3 * i) * S, T0 + (int64_t)i * S / 8 / S * S);
+        add(&t, &e);
+    }
+    size_t n = hf_logs_tally_findings(&t, f, HF_LOGS_FINDINGS_MAX);
+    assert_null(find(f, n, HF_PEAK_CLOCK));
+    assert_non_null(find(f, n, HF_PEAK_AGE));
+    assert_true(find(f, n, HF_PEAK_AGE)->peak.at == 24);
+    hf_logs_tally_fini(&t);
+}
+
 static void users_alone_are_nothing_that_stands_out(void **state)
 {
     struct hf_logs_tally t;
@@ -316,6 +334,7 @@ int main(void)
         cmocka_unit_test(silence_of_one_length_at_all_ages_is_an_idle_timer),
         cmocka_unit_test(sockets_that_were_silent_all_their_life_are_one_peak_and_not_two),
         cmocka_unit_test(endings_of_all_ages_at_one_instant_are_a_restart_even_without_ages),
+        cmocka_unit_test(a_log_that_is_short_beside_the_ages_in_it_is_no_restart),
         cmocka_unit_test(users_alone_are_nothing_that_stands_out),
         cmocka_unit_test(a_restart_has_the_endings_around_it_and_its_lines_are_one),
         cmocka_unit_test(an_answer_on_a_path_that_was_also_upgraded_is_a_refused_handshake),
