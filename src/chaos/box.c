@@ -83,7 +83,13 @@ static void on_accept(void *owner, struct hf_stream *stream, const struct hf_add
     hf_link_accept(owner, stream, peer);
 }
 
-static const struct hf_listener_handler listener_handler = {.on_accept = on_accept};
+static void on_exhausted(void *owner, enum hf_status why)
+{
+    tell(owner, HF_CHAOS_ACTED, "a client waits: there are no descriptors or no memory left");
+}
+
+static const struct hf_listener_handler listener_handler = {.on_accept = on_accept,
+                                                            .on_exhausted = on_exhausted};
 
 /* "localhost:1" and ":1" too. */
 static bool parse_listen(struct hf_slice text, struct hf_address *address)
@@ -382,40 +388,69 @@ struct hf_toxic *hf_chaos_toxic_find(struct hf_chaos_proxy *p, struct hf_slice n
     return t;
 }
 
-void hf_chaos_toxic_replace(struct hf_chaos_proxy *p, struct hf_toxic *t, struct hf_toxic *from)
+/* The toxic may have thrown bytes of this link away, and what came behind them would be garbage. */
+static bool has_torn(const struct hf_effect *e, const struct hf_link *l)
 {
-    HF_ASSERT(t->kind == from->kind);
-    /* The links see one go and another come in its place. */
-    from->node.prev = t->node.prev;
-    from->node.next = t->node.next;
-    t->node.prev->next = &from->node;
-    t->node.next->prev = &from->node;
-    hf_list_init(&t->node);
-    refit(p);
-    hf_toxic_free(t);
+    enum hf_toxic_kind kind = e->toxic->kind;
+    bool torn = l->lanes[HF_WAY_UP].torn || l->lanes[HF_WAY_DOWN].torn;
+    bool tears =
+        kind == HF_TOXIC_RESET_PEER || kind == HF_TOXIC_LIMIT_DATA || kind == HF_TOXIC_BLACKHOLE;
+    return e->on && (kind == HF_TOXIC_TIMEOUT || (torn && tears));
 }
 
-/* Links that a removed toxic held back for ever end, as toxiproxy's do. */
-static void end_stopped(struct hf_chaos_proxy *p, const struct hf_toxic *t)
+static struct hf_effect *effect_of(const struct hf_link *l, const struct hf_toxic *t)
+{
+    for (size_t i = 0; i < l->effect_count; i++) {
+        if (l->effects[i].toxic == t) {
+            return &l->effects[i];
+        }
+    }
+    return NULL;
+}
+
+/* Links that lost bytes to a toxic end with it, as toxiproxy's do. With `to` the toxic is not gone
+ * but replaced by that one: effects go on with it, and only a new toxicity is drawn again. */
+static void change_effects(struct hf_chaos_proxy *p, const struct hf_toxic *t, struct hf_toxic *to)
 {
     struct hf_list *next;
-    if (t->kind != HF_TOXIC_TIMEOUT) {
-        return;
-    }
     for (struct hf_list *node = p->links.next; node != &p->links; node = next) {
         struct hf_link *l = HF_CONTAINER(node, struct hf_link, node);
+        struct hf_effect *e = effect_of(l, t);
         next = node->next;
-        if (hf_effect_of(l, HF_TOXIC_TIMEOUT, t->way) != NULL && hf_link_is_live(l)) {
-            l->ended_by = "the toxic timeout was removed";
+        if (e == NULL) {
+            continue;
+        }
+        bool torn = has_torn(e, l);
+        if (to != NULL) {
+            e->toxic = to;
+            hf_effect_redraw(e, l, t->toxicity);
+            torn = torn && !(e->on && to->kind == HF_TOXIC_TIMEOUT); /* that goes on swallowing */
+        }
+        if (torn && hf_link_is_live(l)) {
+            l->ended_by = "the box: a toxic that lost bytes was changed";
             hf_link_fin(l);
             hf_link_settle(l);
         }
     }
 }
 
+void hf_chaos_toxic_replace(struct hf_chaos_proxy *p, struct hf_toxic *t, struct hf_toxic *from)
+{
+    HF_ASSERT(t->kind == from->kind);
+    from->way = t->way;
+    from->node.prev = t->node.prev;
+    from->node.next = t->node.next;
+    t->node.prev->next = &from->node;
+    t->node.next->prev = &from->node;
+    hf_list_init(&t->node);
+    change_effects(p, t, from);
+    refit(p);
+    hf_toxic_free(t);
+}
+
 void hf_chaos_toxic_remove(struct hf_chaos_proxy *p, struct hf_toxic *t)
 {
-    end_stopped(p, t);
+    change_effects(p, t, NULL);
     hf_list_remove(&t->node);
     p->toxic_count--;
     refit(p);

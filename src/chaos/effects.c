@@ -22,16 +22,27 @@ static hf_time base_of(const struct hf_link *l)
     return l->opened > 0 ? l->opened : l->accepted;
 }
 
+/* True: the dice say that this link suffers. */
+static bool is_drawn(struct hf_link *l, const struct hf_toxic *t)
+{
+    bool refuses = t->kind != HF_TOXIC_REFUSE || draw_of(&l->random) < t->u.refuse.probability;
+    return draw_of(&l->random) < t->toxicity && refuses;
+}
+
 void hf_effect_init(struct hf_effect *e, struct hf_link *l, struct hf_toxic *t)
 {
     *e = (struct hf_effect){.toxic = t};
     e->draw = draw_of(&l->random) * 2 - 1;
-    e->on = draw_of(&l->random) < t->toxicity;
-    if (t->kind == HF_TOXIC_REFUSE && draw_of(&l->random) >= t->u.refuse.probability) {
-        e->on = false;
-    }
+    e->on = is_drawn(l, t);
     hf_quota_init(&e->quota, &hf_heap);
     hf_effect_begin(e, l);
+}
+
+void hf_effect_redraw(struct hf_effect *e, struct hf_link *l, double toxicity)
+{
+    if (e->toxic->toxicity != toxicity) {
+        e->on = is_drawn(l, e->toxic);
+    }
 }
 
 void hf_effect_fini(struct hf_effect *e)
@@ -130,9 +141,17 @@ static hf_time waiting_since(const struct hf_link *l)
     return first == 0 ? HF_NEVER : first;
 }
 
-static hf_time blocked_deadline(const struct hf_effect *e, const struct hf_link *l)
+/* When the hop in front gives the blocked server up; HF_NEVER: it does not. */
+static hf_time give_up_at(const struct hf_effect *e, const struct hf_link *l)
 {
     const struct hf_toxic *t = e->toxic;
+    hf_time since = waiting_since(l);
+    bool does = t->u.blocked.give_up > 0 && t->ending.action != HF_ACTION_NONE;
+    return does && since != HF_NEVER && is_blocked(e, l) ? since + t->u.blocked.give_up : HF_NEVER;
+}
+
+static hf_time blocked_deadline(const struct hf_effect *e, const struct hf_link *l)
+{
     hf_time from = HF_NEVER;
     hf_time to = HF_NEVER;
     hf_time next = HF_NEVER;
@@ -143,19 +162,15 @@ static hf_time blocked_deadline(const struct hf_effect *e, const struct hf_link 
     if (window) {
         next = e->fired ? to : from;
     }
-    if (t->u.blocked.give_up > 0 && waiting_since(l) != HF_NEVER && is_blocked(e, l) &&
-        waiting_since(l) + t->u.blocked.give_up < next) {
-        next = waiting_since(l) + t->u.blocked.give_up;
-    }
-    return next;
+    hf_time give_up = give_up_at(e, l);
+    return give_up < next ? give_up : next;
 }
 
 static void blocked_tick(struct hf_effect *e, struct hf_link *l)
 {
     const struct hf_toxic *t = e->toxic;
     bool now_blocked = is_blocked(e, l);
-    if (now_blocked && t->u.blocked.give_up > 0 && waiting_since(l) != HF_NEVER &&
-        hf_link_now(l) >= waiting_since(l) + t->u.blocked.give_up) {
+    if (hf_link_now(l) >= give_up_at(e, l)) {
         hf_link_end(l, t, &t->ending, "nobody read for so long");
     } else if (now_blocked && !e->fired) {
         e->fired = true;
@@ -201,7 +216,10 @@ static hf_time age_deadline(const struct hf_effect *e, const struct hf_link *l)
     case HF_TOXIC_WATCHDOG:
         return l->websocket ? hf_watch_deadline(&e->watch) : HF_NEVER;
     case HF_TOXIC_BLACKHOLE:
-        return e->fired ? HF_NEVER : base + t->u.blackhole.after;
+        if (e->fired && t->u.blackhole.length == 0) {
+            return HF_NEVER;
+        }
+        return base + t->u.blackhole.after + (e->fired ? t->u.blackhole.length : 0);
     case HF_TOXIC_HALF_CLOSE:
         return e->fired ? HF_NEVER : base + t->u.half_close.after;
     case HF_TOXIC_HANDOVER:
@@ -379,8 +397,9 @@ void hf_effect_tick(struct hf_effect *e, struct hf_link *l)
         e->on = false;
         break;
     case HF_TOXIC_BLACKHOLE:
+        e->on = !e->fired;
+        hf_link_tell(l, HF_CHAOS_ACTED, t, e->fired ? "it passes again" : "nothing passes");
         e->fired = true;
-        hf_link_tell(l, HF_CHAOS_ACTED, t, "nothing passes");
         break;
     case HF_TOXIC_HANDOVER:
         hf_link_end(l, t, &plain_silence, "the network changed");
@@ -581,24 +600,34 @@ enum hf_pass hf_effects_see(struct hf_link *l, const struct hf_sight *s)
 /* ---- plain bytes ------------------------------------------------------------------------------
  */
 
-bool hf_effects_swallow(const struct hf_link *l, enum hf_way way)
+/* Nothing passes this way at the moment, because of this toxic. */
+static bool is_hole(const struct hf_effect *e, const struct hf_link *l, enum hf_way way)
 {
-    hf_time age = hf_link_now(l) - base_of(l);
+    const struct hf_toxic *t = e->toxic;
+    enum hf_direction one = way == HF_WAY_UP ? HF_DIRECTION_UP : HF_DIRECTION_DOWN;
+    return e->on && t->kind == HF_TOXIC_BLACKHOLE && l->state == HF_LINK_OPEN &&
+           hf_link_now(l) - base_of(l) >= t->u.blackhole.after &&
+           (t->u.blackhole.direction == HF_DIRECTION_BOTH || t->u.blackhole.direction == one);
+}
+
+/* A hole that ends holds what comes meanwhile, as TCP sends again what was lost. */
+bool hf_effects_held(const struct hf_link *l, enum hf_way way)
+{
     for (size_t i = 0; i < l->effect_count; i++) {
         const struct hf_effect *e = &l->effects[i];
-        const struct hf_toxic *t = e->toxic;
-        if (!e->on) {
-            continue;
-        }
-        if (t->kind == HF_TOXIC_TIMEOUT && t->way == way) {
+        if (is_hole(e, l, way) && e->toxic->u.blackhole.length > 0) {
             return true;
         }
-        if (t->kind == HF_TOXIC_BLACKHOLE && l->state == HF_LINK_OPEN &&
-            age >= t->u.blackhole.after &&
-            (t->u.blackhole.length == 0 || age < t->u.blackhole.after + t->u.blackhole.length) &&
-            (t->u.blackhole.direction == HF_DIRECTION_BOTH ||
-             t->u.blackhole.direction ==
-                 (way == HF_WAY_UP ? HF_DIRECTION_UP : HF_DIRECTION_DOWN))) {
+    }
+    return hf_effects_blocked(l);
+}
+
+bool hf_effects_swallow(const struct hf_link *l, enum hf_way way)
+{
+    for (size_t i = 0; i < l->effect_count; i++) {
+        const struct hf_effect *e = &l->effects[i];
+        if ((is_hole(e, l, way) && e->toxic->u.blackhole.length == 0) ||
+            (e->on && e->toxic->kind == HF_TOXIC_TIMEOUT && e->toxic->way == way)) {
             return true;
         }
     }

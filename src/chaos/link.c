@@ -152,8 +152,9 @@ void hf_link_end(struct hf_link *l, const struct hf_toxic *t, const struct hf_ch
     if (!hf_link_is_live(l) || action == HF_ACTION_NONE) {
         return;
     }
-    if (action == HF_ACTION_CLOSE && (!l->websocket || l->state != HF_LINK_OPEN)) {
-        action = HF_ACTION_FIN; /* there is no WebSocket to close */
+    if (action == HF_ACTION_CLOSE &&
+        (!l->websocket || l->state != HF_LINK_OPEN || l->lanes[HF_WAY_DOWN].torn)) {
+        action = HF_ACTION_FIN; /* there is no WebSocket to close, or a Close would be garbage */
     }
     if (action == HF_ACTION_CLOSE) {
         (void)snprintf(what, sizeof(what), "%s: close %d", why, (int)ending->code);
@@ -196,7 +197,7 @@ static struct hf_link_side *target_of(struct hf_link *l, enum hf_way way)
 static bool is_gated(struct hf_link *l, enum hf_way way)
 {
     struct hf_lane *lane = &l->lanes[way];
-    if (hf_link_is_live(l) && hf_effects_blocked(l)) {
+    if (hf_link_is_live(l) && hf_effects_held(l, way)) {
         return true;
     }
     const struct hf_effect *e = hf_effect_of(l, HF_TOXIC_BUFFER, way);
@@ -210,22 +211,16 @@ static bool is_gated(struct hf_link *l, enum hf_way way)
     return !lane->released;
 }
 
-static void pass_fin(struct hf_link *l, enum hf_way way)
-{
-    shut_side(target_of(l, way));
-    if (l->lanes[HF_WAY_UP].fin && l->lanes[HF_WAY_DOWN].fin && l->sides[0].shut &&
-        l->sides[1].shut && l->sides[0].ended && l->sides[1].ended) {
-        hf_link_drop(l, false);
-    }
-}
-
 static void flush(struct hf_link *l, enum hf_way way)
 {
     struct hf_lane *lane = &l->lanes[way];
     struct hf_link_side *to = target_of(l, way);
-    if (l->state == HF_LINK_GONE || to->stream == NULL || !to->open || to->shut ||
-        l->state == HF_LINK_SILENT || l->state == HF_LINK_FORGOTTEN || is_gated(l, way)) {
+    if (to->stream == NULL || !to->open || l->state == HF_LINK_SILENT ||
+        l->state == HF_LINK_FORGOTTEN || is_gated(l, way)) {
         return;
+    }
+    if (to->shut) {
+        hf_pieces_fini(&lane->queue); /* half closed: nobody is there to be told */
     }
     for (struct hf_slice bytes = hf_pieces_ready(&lane->queue, hf_link_now(l)); bytes.len > 0;
          bytes = hf_pieces_ready(&lane->queue, hf_link_now(l))) {
@@ -241,7 +236,7 @@ static void flush(struct hf_link *l, enum hf_way way)
         lane->released = false;
         lane->held = 0;
         if (lane->fin && hf_link_now(l) >= lane->fin_due) {
-            pass_fin(l, way);
+            shut_side(to);
         }
     }
 }
@@ -306,7 +301,7 @@ static void pass(struct hf_link *l, enum hf_way way, struct hf_slice bytes)
         return;
     }
     bool buffers = l->state == HF_LINK_OPEN && hf_effect_of(l, HF_TOXIC_BUFFER, way) != NULL;
-    if (lane->queue.bytes == 0 && to->open && !to->shut && !buffers && !hf_effects_blocked(l)) {
+    if (lane->queue.bytes == 0 && to->open && !to->shut && !buffers && !hf_effects_held(l, way)) {
         bytes = hf_slice_from(bytes, hf_stream_send(to->stream, bytes));
     }
     enqueue(l, way, bytes, hf_link_now(l));
@@ -314,9 +309,9 @@ static void pass(struct hf_link *l, enum hf_way way, struct hf_slice bytes)
 
 void hf_link_emit(struct hf_link *l, enum hf_way way, struct hf_slice bytes)
 {
-    if (!hf_effects_swallow(l, way)) {
-        pass(l, way, hf_slice_first(bytes, hf_effects_allow(l, way, bytes.len)));
-    }
+    size_t passes = hf_effects_swallow(l, way) ? 0 : hf_effects_allow(l, way, bytes.len);
+    l->lanes[way].torn = l->lanes[way].torn || passes < bytes.len;
+    pass(l, way, hf_slice_first(bytes, passes));
 }
 
 void hf_link_inject(struct hf_link *l, enum hf_way way, uint8_t opcode, struct hf_slice payload)
@@ -325,7 +320,7 @@ void hf_link_inject(struct hf_link *l, enum hf_way way, uint8_t opcode, struct h
     uint8_t frame[HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX];
     uint8_t mask[4];
     uint64_t chance = hf_random_next(&l->random);
-    if (lane->reads != HF_LANE_FRAMES || payload.len > HF_CONTROL_PAYLOAD_MAX) {
+    if (lane->reads != HF_LANE_FRAMES || lane->torn || payload.len > HF_CONTROL_PAYLOAD_MAX) {
         return;
     }
     memcpy(mask, &chance, sizeof(mask));
@@ -390,8 +385,8 @@ static hf_time lane_deadline(struct hf_link *l, enum hf_way way)
     if (lane->hold_until > 0) {
         next = earlier(next, lane->hold_until);
     }
-    if (buffer != NULL && lane->queue.bytes > 0 && !lane->released &&
-        buffer->toxic->u.buffer.time > 0) {
+    if (buffer != NULL && lane->queue.bytes > 0 && buffer->toxic->u.buffer.time > 0 &&
+        lane->held + buffer->toxic->u.buffer.time > now) {
         next = earlier(next, lane->held + buffer->toxic->u.buffer.time);
     }
     if (lane->fin && !target_of(l, way)->shut && lane->fin_due > now) {
@@ -414,10 +409,15 @@ static hf_time deadline(struct hf_link *l)
 
 void hf_link_settle(struct hf_link *l)
 {
-    for (enum hf_way w = HF_WAY_UP; w < HF_WAYS && l->state != HF_LINK_GONE; w++) {
-        flush(l, w);
-    }
     if (l->state == HF_LINK_GONE) {
+        return;
+    }
+    flush(l, HF_WAY_UP);
+    flush(l, HF_WAY_DOWN);
+    const struct hf_link_side *client = &l->sides[HF_WAY_UP];
+    const struct hf_link_side *server = &l->sides[HF_WAY_DOWN];
+    if (hf_link_is_live(l) && client->ended && client->shut && server->ended && server->shut) {
+        hf_link_drop(l, false);
         return;
     }
     read_or_rest(l, HF_WAY_UP);
@@ -657,8 +657,8 @@ bool hf_link_refit(struct hf_link *l)
         struct hf_effect *old = effect_for(l, t);
         if (old != NULL) {
             effects[count] = *old;
-            effects[count].shaper = (struct hf_shaper){0};
-            old->toxic = NULL; /* it has moved */
+            effects[count].shaper.last = 0; /* the bytes stay counted, for limit_data */
+            old->toxic = NULL;              /* it has moved */
         } else {
             hf_effect_init(&effects[count], l, t);
         }

@@ -76,6 +76,7 @@ struct hf_lane {
     uint64_t bytes, messages;
     bool paused;        /* the source is not read */
     bool early;         /* more came behind the request before its answer */
+    bool torn;          /* bytes were thrown away: what would come behind them is garbage */
     bool dropping;      /* the rest of this message does not pass */
     bool fin;           /* the source has ended; FIN follows the queue */
     hf_time fin_due;    /* not earlier than this */
@@ -159,6 +160,8 @@ void hf_link_opened(struct hf_link *l, bool websocket);
 /* ---- effects.c --------------------------------------------------------------------------------
  */
 void hf_effect_init(struct hf_effect *e, struct hf_link *l, struct hf_toxic *t);
+/* Its toxic was changed; toxicity: before that. */
+void hf_effect_redraw(struct hf_effect *e, struct hf_link *l, double toxicity);
 void hf_effect_fini(struct hf_effect *e);
 void hf_effect_begin(struct hf_effect *e, struct hf_link *l);
 /* When it has something to do; HF_NEVER: not by time. */
@@ -191,6 +194,9 @@ size_t hf_effects_allow(struct hf_link *l, enum hf_way way, size_t len);
 bool hf_effects_blocked(const struct hf_link *l);
 /* An effect of this kind, in this direction when the kind has one; NULL: none. */
 struct hf_effect *hf_effect_of(const struct hf_link *l, enum hf_toxic_kind kind, enum hf_way way);
+/* Bytes of this direction wait: the server is blocked, or a black hole will end. */
+bool hf_effects_held(const struct hf_link *l, enum hf_way way);
+/* They are thrown away. */
 bool hf_effects_swallow(const struct hf_link *l, enum hf_way way);
 /* Of a restart, a handover or a periodic block. */
 struct hf_beat hf_effect_beat(const struct hf_chaos_proxy *p, const struct hf_toxic *t);

@@ -164,6 +164,7 @@ static void say_text(struct chaos_command *c, const struct hf_chaos_event *e)
     double at = (double)(hf_loop_now(c->loop) - c->begun) / 1e6;
     double age = (double)e->age / 1e6;
     char who[96] = "";
+    (void)snprintf(who, sizeof(who), "%.60s", e->proxy);
     if (e->link != 0) {
         (void)snprintf(who, sizeof(who), "#%llu %s", (unsigned long long)e->link, e->peer);
     }
