@@ -134,10 +134,7 @@ static void look_at_rtt(struct hf_watch_target *t, hf_time rtt)
     hf_time most = t->settings->max_rtt;
     t->last_rtt = rtt;
     hf_record_rtt(&t->record, hf_watch_wall(t->watch), rtt);
-    if (most == 0) {
-        return;
-    }
-    if (rtt <= most) {
+    if (most == 0 || rtt <= most) { /* without a limit what was open before a reload settles */
         observe_good(t, HF_INCIDENT_SLOW);
         return;
     }
