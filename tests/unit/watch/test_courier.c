@@ -248,12 +248,13 @@ static void a_command_gets_the_alert_as_variables_and_no_shell_reads_them(void *
     char script[256];
     struct hf_watch_channel_settings channels[] = {channel(s, HF_CHANNEL_COMMAND)};
     (void)snprintf(file, sizeof(file), "%s/out", s->folder);
-    (void)snprintf(script, sizeof(script), "printf '%%s' \"$HOLDFAST_KIND $HOLDFAST_SUMMARY\" >%s",
-                   file);
+    (void)snprintf(script, sizeof(script),
+                   "printf '%%s' \"$HOLDFAST_KIND$HOLDFAST_OURS $HOLDFAST_SUMMARY\" >%s", file);
     char *words[] = {"sh", "-c", script, NULL};
     channels[0].url = NULL;
     channels[0].command = (struct hf_watch_texts){words, 3};
-    (void)setenv("HOLDFAST_KIND", "ours", 1); /* the alert's own wins */
+    (void)setenv("HOLDFAST_KIND", "ours", 1); /* none of ours goes along */
+    (void)setenv("HOLDFAST_OURS", "ours", 1);
     struct hf_courier *c = hf_courier_new(channels, 1);
     struct hf_alert a = alert(HF_NOTICE_ALERT, "$(touch /tmp/x); `id` \"'");
     hf_courier_send(c, &a, NULL);
