@@ -352,8 +352,9 @@ const char *hf_logs_next_step(const struct hf_logs_finding *f)
                                     "message"
                : f->is_silence    ? "send a ping within half of it, or raise the timer"
                : f->class == HF_CLASS_INCONCLUSIVE
-                   ? "holdfast diagnose URL --only silence,ping,busy: if a busy socket dies at the "
-                     "same age it is a lifetime"
+                   ? "holdfast diagnose URL --only silence,ping,busy,pong: if a busy socket dies "
+                     "at "
+                     "the same age it is a lifetime"
                    : "holdfast causes ID tells which line to change";
     case HF_PEAK_CLOCK:
         return "compare the times with deploys, reloads and kills; drain before a stop, reconnect "
