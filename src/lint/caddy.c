@@ -412,7 +412,8 @@ void lint_caddy(struct hf_lint *l, const char *path, struct hf_slice text)
     p->line = 1;
     p->root = root;
     parse(p, root);
-    for (struct lint_node *n = root; n != NULL && !l->failed; n = lint_node_walk(root, n)) {
+    for (struct lint_node *n = root; n != NULL && !l->failed && !hf_lint_is_full(l);
+         n = lint_node_walk(root, n)) {
         look_at(l, n);
     }
 }

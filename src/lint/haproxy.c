@@ -333,8 +333,9 @@ static void check_global(struct hf_lint *l, struct lint_node *global)
     }
 }
 
-/* The defaults with the name behind `from`, else the last ones above. */
-static struct lint_node *defaults_of(struct lint_node *root, struct lint_node *section)
+/* The defaults with the name behind `from`; without one, the last ones above. */
+static struct lint_node *defaults_of(struct lint_node *root, struct lint_node *section,
+                                     struct lint_node *above)
 {
     struct hf_slice name = {NULL, 0};
     for (size_t i = 1; i + 1 < section->count; i++) {
@@ -342,10 +343,12 @@ static struct lint_node *defaults_of(struct lint_node *root, struct lint_node *s
             name = section->words[i + 1];
         }
     }
+    if (name.len == 0) {
+        return above;
+    }
     struct lint_node *found = NULL;
     for (struct lint_node *n = root->first; n != NULL && n != section; n = n->next) {
-        if (lint_node_is(n, "defaults") &&
-            (name.len == 0 || hf_slice_eq(lint_node_word(n, 1), name))) {
+        if (lint_node_is(n, "defaults") && hf_slice_eq(lint_node_word(n, 1), name)) {
             found = n;
         }
     }
@@ -355,14 +358,15 @@ static struct lint_node *defaults_of(struct lint_node *root, struct lint_node *s
 static void check_sections(struct hf_lint *l, struct lint_node *root)
 {
     const size_t before = l->places;
-    struct lint_node *global = lint_node_child(root, "global", NULL);
-    for (struct lint_node *n = root->first; n != NULL; n = n->next) {
+    struct lint_node *global = lint_node_child(root, "global", NULL), *above = NULL;
+    for (struct lint_node *n = root->first; n != NULL && !hf_lint_is_full(l); n = n->next) {
         if (lint_node_is(n, "defaults")) {
             check_units(l, n);
+            above = n;
         } else if (lint_node_is(n, "frontend") || lint_node_is(n, "backend") ||
                    lint_node_is(n, "listen")) {
             const struct proxy p = {.section = n,
-                                    .defaults = defaults_of(root, n),
+                                    .defaults = defaults_of(root, n, above),
                                     .global = global,
                                     .where = lint_text(l, "%.*s %.*s", HF_SLICE_ARG(n->words[0]),
                                                        HF_SLICE_ARG(lint_node_word(n, 1)))};

@@ -67,7 +67,9 @@ void *lint_alloc(struct hf_lint *l, size_t size)
     size = (size + 15) & ~(size_t)15;
     if (l->chunks == NULL || l->chunks->size - l->used < size) {
         const size_t room = size > LINT_CHUNK ? size : LINT_CHUNK;
-        struct lint_chunk *chunk = hf_alloc(l->alloc, sizeof(*chunk) + room);
+        struct lint_chunk *chunk = room > HF_LINT_MEMORY - l->memory
+                                       ? NULL
+                                       : hf_alloc(l->alloc, sizeof(*chunk) + room);
         if (chunk == NULL) {
             l->failed = true;
             return NULL;
@@ -76,6 +78,7 @@ void *lint_alloc(struct hf_lint *l, size_t size)
         chunk->size = room;
         l->chunks = chunk;
         l->used = 0;
+        l->memory += room;
     }
     void *memory = l->chunks->bytes + l->used;
     l->used += size;
@@ -283,6 +286,11 @@ size_t hf_lint_count(const struct hf_lint *l)
     return l->finding_count;
 }
 
+bool hf_lint_is_full(const struct hf_lint *l)
+{
+    return l->finding_count == HF_LINT_FINDINGS;
+}
+
 const struct hf_lint_finding *hf_lint_at(const struct hf_lint *l, size_t index)
 {
     HF_ASSERT(index < l->finding_count);
@@ -304,14 +312,23 @@ size_t hf_lint_websocket_places(const struct hf_lint *l)
     return l->places;
 }
 
-static struct hf_slice line_of(struct hf_slice text, uint32_t line)
+/* From the line that was asked for before, when it stands above: findings come in order. */
+static struct hf_slice line_of(struct hf_lint *l, struct hf_slice text, uint32_t line)
 {
-    struct hf_slice rest = text, piece = {NULL, 0};
-    for (uint32_t i = 0; i < line; i++) {
-        if (!hf_slice_next(&rest, '\n', &piece)) {
+    if (l->line_text != text.ptr || l->line > line) {
+        l->line_text = text.ptr;
+        l->line = 0;
+        l->line_rest = text;
+        l->line_piece = (struct hf_slice){NULL, 0};
+    }
+    while (l->line < line) {
+        if (!hf_slice_next(&l->line_rest, '\n', &l->line_piece)) {
+            l->line_text = NULL;
             return (struct hf_slice){NULL, 0};
         }
+        l->line++;
     }
+    const struct hf_slice piece = l->line_piece;
     return piece.len > 0 && piece.ptr[piece.len - 1] == '\r' ? hf_slice_first(piece, piece.len - 1)
                                                              : piece;
 }
@@ -337,7 +354,7 @@ static void keep(struct hf_lint *l, const struct hf_lint_finding *f)
             return;
         }
     }
-    if (l->finding_count == HF_LINT_FINDINGS) {
+    if (hf_lint_is_full(l)) {
         return;
     }
     if (l->finding_count == l->finding_cap) {
@@ -367,6 +384,9 @@ void lint_find(struct hf_lint *l, enum hf_lint_rule rule, const struct lint_node
             return;
         }
     }
+    if (hf_lint_is_full(l)) {
+        return;
+    }
     va_list args;
     va_start(args, format);
     const struct hf_lint_finding f = {
@@ -377,7 +397,7 @@ void lint_find(struct hf_lint *l, enum hf_lint_rule rule, const struct lint_node
         .where = where,
         .what = text_of(l, format, args),
         .fix = fix == NULL ? rules[rule].fix : fix,
-        .text = line_of(at->source->text, at->line),
+        .text = line_of(l, at->source->text, at->line),
     };
     va_end(args);
     keep(l, &f);
@@ -386,6 +406,9 @@ void lint_find(struct hf_lint *l, enum hf_lint_rule rule, const struct lint_node
 void lint_unreadable(struct hf_lint *l, const struct lint_source *source, uint32_t line,
                      uint32_t column, const char *format, ...)
 {
+    if (hf_lint_is_full(l)) {
+        return;
+    }
     va_list args;
     va_start(args, format);
     const struct hf_lint_finding f = {
@@ -396,7 +419,7 @@ void lint_unreadable(struct hf_lint *l, const struct lint_source *source, uint32
         .where = "",
         .what = text_of(l, format, args),
         .fix = rules[HF_LINT_UNREADABLE].fix,
-        .text = line_of(source->text, line),
+        .text = line_of(l, source->text, line),
     };
     va_end(args);
     keep(l, &f);

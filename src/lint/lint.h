@@ -40,6 +40,7 @@ struct hf_lint_loader {
 #define HF_LINT_FILES 1024
 #define HF_LINT_BYTES (64u << 20) /* of all files together */
 #define HF_LINT_FINDINGS 10000
+#define HF_LINT_MEMORY ((size_t)512 << 20) /* of all that is understood of the files */
 #define HF_LINT_DEPTH 64 /* of blocks, and of includes */
 
 struct hf_lint_finding {
@@ -65,6 +66,8 @@ struct hf_lint *hf_lint_new(const struct hf_allocator *alloc, const struct hf_li
 void hf_lint_free(struct hf_lint *l);
 /* One file with all that it includes. May be called for several. */
 HF_MUST_USE enum hf_status hf_lint_file(struct hf_lint *l, const char *path);
+/* There are HF_LINT_FINDINGS: the rest is not looked at. */
+bool hf_lint_is_full(const struct hf_lint *l);
 /* Findings in the order of files and lines, without those that were suppressed. */
 size_t hf_lint_count(const struct hf_lint *l);
 const struct hf_lint_finding *hf_lint_at(const struct hf_lint *l, size_t index);

@@ -381,7 +381,8 @@ static void look_at(struct hf_lint *l, struct lint_node *root, struct lint_node 
 void lint_nginx_rules(struct hf_lint *l, struct lint_node *root)
 {
     const size_t before = l->places;
-    for (struct lint_node *n = root; n != NULL && !l->failed; n = lint_node_walk(root, n)) {
+    for (struct lint_node *n = root; n != NULL && !l->failed && !hf_lint_is_full(l);
+         n = lint_node_walk(root, n)) {
         look_at(l, root, n);
     }
     if (l->places > before) {

@@ -39,6 +39,11 @@ struct hf_lint {
     size_t suppressed, files, places;
     size_t bytes; /* of all files read */
     bool failed;  /* no memory */
+    size_t memory; /* of all chunks; at most HF_LINT_MEMORY: files that include each other multiply */
+    /* Where line_of stands. */
+    const uint8_t *line_text;
+    uint32_t line;
+    struct hf_slice line_rest, line_piece;
 };
 
 /* Memory that lives as long as the lint, zeroed; NULL and l->failed on no memory. */

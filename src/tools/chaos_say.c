@@ -164,15 +164,22 @@ static void say_text(struct chaos_command *c, const struct hf_chaos_event *e)
     double at = (double)(hf_loop_now(c->loop) - c->begun) / 1e6;
     double age = (double)e->age / 1e6;
     char who[96] = "";
-    (void)snprintf(who, sizeof(who), "%.60s", e->proxy);
+    struct hf_buffer name; /* a stranger's, by the API */
+    hf_buffer_init(&name, &hf_heap, 4096);
+    hf_say_clean(hf_slice_of(e->proxy), 60, &name);
+    (void)snprintf(who, sizeof(who), "%.*s", HF_SLICE_ARG(hf_buffer_slice(&name)));
+    if (e->toxic != NULL) {
+        hf_buffer_clear(&name);
+        hf_say_clean(hf_slice_of(e->toxic->name), 200, &name);
+    }
     if (e->link != 0) {
         (void)snprintf(who, sizeof(who), "#%llu %s", (unsigned long long)e->link, e->peer);
     }
     switch (e->news) {
     case HF_CHAOS_LISTENING:
     case HF_CHAOS_STOPPED:
-        hf_say_line(&c->say, "%s%9.3f%s  %s: %s %s", grey, at, plain, e->proxy,
-                    hf_chaos_news_text(e->news), e->what);
+        hf_say_line(&c->say, "%s%9.3f%s  %.*s: %s %s", grey, at, plain,
+                    HF_SLICE_ARG(hf_buffer_slice(&name)), hf_chaos_news_text(e->news), e->what);
         break;
     case HF_CHAOS_ACCEPTED:
         break;
@@ -180,10 +187,10 @@ static void say_text(struct chaos_command *c, const struct hf_chaos_event *e)
         hf_say_line(&c->say, "%s%9.3f%s  %-26s opened", grey, at, plain, who);
         break;
     case HF_CHAOS_ACTED:
-        hf_say_line(&c->say, "%s%9.3f%s  %-26s %s%s%s%s%s, at the age of %.3f s", grey, at, plain,
+        hf_say_line(&c->say, "%s%9.3f%s  %-26s %s%.*s%s%s%s, at the age of %.3f s", grey, at, plain,
                     who, hf_say_paint(&c->say, HF_PAINT_YELLOW),
-                    e->toxic == NULL ? "" : e->toxic->name, e->toxic == NULL ? "" : ": ", e->what,
-                    plain, age);
+                    e->toxic == NULL ? 0 : (int)name.len, (const char *)name.data,
+                    e->toxic == NULL ? "" : ": ", e->what, plain, age);
         break;
     case HF_CHAOS_ENDED:
         hf_say_line(&c->say,
@@ -193,6 +200,7 @@ static void say_text(struct chaos_command *c, const struct hf_chaos_event *e)
                     (unsigned long long)e->messages[HF_WAY_DOWN]);
         break;
     }
+    hf_buffer_reset(&name);
 }
 
 void chaos_say_event(void *owner, const struct hf_chaos_event *event)

@@ -3,6 +3,7 @@
  */
 #include "lint/lint.h"
 #include "base/time.h"
+#include "tools/say.h"
 #include "tools/tools.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct lint_command {
     enum form form;
     enum hf_lint_severity fail_on; /* this severity and worse make exit code 1 */
     bool color;
+    bool named; /* the next file to be read is one of the words */
     struct kept *kept;
 };
 
@@ -128,16 +130,22 @@ static bool read_whole(int fd, struct kept *k, size_t *len, const char **why)
     }
 }
 
+/* What is named may be a pipe, and is waited for. An include of a pipe or a device would wait for
+ * ever, or have no end. */
 static bool read_file(void *context, const char *path, struct hf_slice *text, const char **why)
 {
     struct lint_command *c = context;
     struct kept *k = keep_more(c);
-    const bool input = strcmp(path, "-") == 0;
-    const int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    const bool named = c->named, input = named && strcmp(path, "-") == 0;
+    const int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | (named ? 0 : O_NONBLOCK));
+    struct stat st;
     size_t len = 0;
     bool ok = false;
+    c->named = false;
     if (k == NULL || fd < 0) {
         *why = fd < 0 ? strerror(errno) : "out of memory";
+    } else if (!named && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        *why = "it is not a file";
     } else {
         ok = read_whole(fd, k, &len, why);
         *text = hf_slice(k->text, len);
@@ -163,26 +171,46 @@ static size_t find_files(void *context, const char *pattern, const char *const *
 
 static const char *tint(const struct lint_command *c, enum hf_lint_severity severity)
 {
-    static const char *const tints[] = {"\033[1;31m", "\033[1;33m", "\033[1;36m"};
+    static const char *const tints[] = {"\033[31m", "\033[33m", "\033[34m"};
     return c->color ? tints[severity] : "";
+}
+
+/* One line of a finding. Names and words are a stranger's: they neither steer the terminal nor make
+ * lines of their own. */
+static void print_line(const struct lint_command *c, const char *format, ...) HF_PRINTF(2, 3);
+static void print_line(const struct lint_command *c, const char *format, ...)
+{
+    struct hf_buffer text, tame;
+    va_list args;
+    hf_buffer_init(&text, &hf_heap, HF_LINT_BYTES);
+    hf_buffer_init(&tame, &hf_heap, (size_t)3 * HF_LINT_BYTES);
+    va_start(args, format);
+    hf_buffer_addv(&text, format, args);
+    va_end(args);
+    for (size_t i = 0; i < text.len; i++) {
+        text.data[i] = text.data[i] == '\n' ? ' ' : text.data[i];
+    }
+    hf_say_add_tame(hf_buffer_slice(&text), c->color, &tame);
+    hf_buffer_add_byte(&tame, '\n');
+    (void)fwrite(tame.data, 1, tame.len, stdout);
+    hf_buffer_reset(&text);
+    hf_buffer_reset(&tame);
 }
 
 static void print_finding(const struct lint_command *c, const struct hf_lint_finding *f)
 {
     const struct hf_lint_rule_facts *rule = hf_lint_rule_facts(f->rule);
     const char *bold = c->color ? "\033[1m" : "", *plain = c->color ? "\033[0m" : "";
-    printf("%s%s:%u:%u:%s %s%s:%s %s%s%s%s [%s]\n", bold, f->file, f->line, f->column, plain,
-           tint(c, rule->severity), hf_lint_severity_text(rule->severity), plain, f->where,
-           *f->where == '\0' ? "" : ": ", f->what, plain, rule->id);
+    print_line(c, "%s%s:%u:%u:%s %s%s:%s %s%s%s%s [%s]", bold, f->file, f->line, f->column, plain,
+               tint(c, rule->severity), hf_lint_severity_text(rule->severity), plain, f->where,
+               *f->where == '\0' ? "" : ": ", f->what, plain, rule->id);
     const struct hf_slice line = hf_slice_first(hf_slice_trim(f->text), 160);
     if (line.len > 0) {
-        fputs("    | ", stdout);
-        for (size_t i = 0; i < line.len; i++) { /* a stranger's file does not steer the terminal */
-            putchar(line.ptr[i] < 0x20 || line.ptr[i] == 0x7f ? '?' : line.ptr[i]);
-        }
-        putchar('\n');
+        print_line(c, "    | %.*s", HF_SLICE_ARG(line));
     }
-    printf("    why: %s\n    fix: %s\n\n", rule->why, f->fix);
+    print_line(c, "    why: %s", rule->why);
+    print_line(c, "    fix: %s", f->fix);
+    putchar('\n');
 }
 
 static json_t *text_json(const char *text)
@@ -408,8 +436,11 @@ static int run(struct lint_command *c, char **files, int file_count)
     c->options.paths = c->paths;
     struct hf_lint *l = hf_lint_new(&hf_heap, &loader, &c->options);
     for (int i = 0; l != NULL && i < file_count; i++) {
+        c->named = true;
         if (hf_lint_file(l, files[i]) != HF_OK) {
-            fputs("holdfast lint: out of memory\n", stderr);
+            fputs("holdfast lint: out of memory, or more configuration than can be checked "
+                  "(files that include each other?)\n",
+                  stderr);
             status = USAGE;
         }
     }
@@ -421,6 +452,10 @@ static int run(struct lint_command *c, char **files, int file_count)
         } else if (status == CLEAN && hf_lint_rule_facts(f->rule)->severity <= c->fail_on) {
             status = FOUND;
         }
+    }
+    if (l != NULL && hf_lint_is_full(l)) {
+        fprintf(stderr, "holdfast lint: more than %d findings; the rest was not looked at\n",
+                HF_LINT_FINDINGS);
     }
     if (l == NULL) {
         status = USAGE;

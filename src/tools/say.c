@@ -55,15 +55,69 @@ const char *hf_say_live_paint(const struct hf_say *s, enum hf_paint paint)
 /* ---- lines --------------------------------------------------------------------------------------
  */
 
+/* The length of the character of UTF-8 at the start; 0: it is none, or a control. */
+static size_t character(struct hf_slice text)
+{
+    const uint8_t c = text.ptr[0];
+    const size_t len = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
+    if (len == 0 || len > text.len || c < ' ' || c == 0x7F || c > 0xF4) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if ((text.ptr[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return len == 2 && c == 0xC2 && text.ptr[1] < 0xA0 ? 0 : len; /* C1 controls */
+}
+
+/* The length of one of our own escapes at the start; 0: it is none. */
+static size_t own_escape(struct hf_slice text)
+{
+    for (size_t i = 0; i < sizeof(escapes) / sizeof(escapes[0]); i++) {
+        if (hf_slice_starts(text, hf_slice_of(escapes[i]))) {
+            return strlen(escapes[i]);
+        }
+    }
+    return 0;
+}
+
+void hf_say_add_tame(struct hf_slice text, bool paint, struct hf_buffer *out)
+{
+    while (text.len > 0) {
+        const uint8_t c = text.ptr[0];
+        size_t len = c == '\n' || c == '\t' ? 1 : character(text);
+        len = c == '\033' && paint ? own_escape(text) : len;
+        if (len > 0) {
+            hf_buffer_add(out, hf_slice_first(text, len));
+        } else {
+            hf_buffer_add_text(out, "\xEF\xBF\xBD");
+        }
+        text = hf_slice_from(text, len > 0 ? len : 1);
+    }
+}
+
+static void print_tame(FILE *file, bool paint, const char *format, va_list args)
+{
+    struct hf_buffer text, tame;
+    hf_buffer_init(&text, &hf_heap, LINE_MAX_BYTES);
+    hf_buffer_init(&tame, &hf_heap, 3 * LINE_MAX_BYTES);
+    hf_buffer_addv(&text, format, args);
+    hf_say_add_tame(hf_buffer_slice(&text), paint, &tame);
+    hf_buffer_add_byte(&tame, '\n');
+    (void)fwrite(tame.data, 1, tame.len, file);
+    (void)fflush(file);
+    hf_buffer_reset(&text);
+    hf_buffer_reset(&tame);
+}
+
 void hf_say_line(struct hf_say *s, const char *format, ...)
 {
     va_list args;
     hf_say_undraw(s);
     va_start(args, format);
-    (void)vfprintf(s->text, format, args);
+    print_tame(s->text, s->color, format, args);
     va_end(args);
-    (void)fputc('\n', s->text);
-    (void)fflush(s->text);
 }
 
 void hf_say_complain(struct hf_say *s, const char *format, ...)
@@ -72,9 +126,8 @@ void hf_say_complain(struct hf_say *s, const char *format, ...)
     hf_say_undraw(s);
     (void)fprintf(stderr, "holdfast %s: ", s->command);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    print_tame(stderr, false, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
 }
 
 void hf_say_size(unsigned *columns, unsigned *rows)
@@ -126,7 +179,7 @@ void hf_say_draw(struct hf_say *s, struct hf_slice lines)
     }
     size_t count = 0;
     while (count + 1 < rows && hf_slice_next(&lines, '\n', &line)) {
-        hf_buffer_add(&all, hf_slice_first(line, fitting(line, columns - 1)));
+        hf_say_add_tame(hf_slice_first(line, fitting(line, columns - 1)), s->live_color, &all);
         hf_buffer_add_text(&all, s->live_color ? "\033[0m\033[K\n" : "\033[K\n");
         count++;
     }
@@ -217,10 +270,14 @@ void hf_say_table_init(struct hf_say_table *t, size_t columns, uint32_t right)
 void hf_say_table_add(struct hf_say_table *t, const char *format, ...)
 {
     va_list args;
+    struct hf_buffer cell;
+    hf_buffer_init(&cell, &hf_heap, LINE_MAX_BYTES);
     va_start(args, format);
-    hf_buffer_addv(&t->cells, format, args);
+    hf_buffer_addv(&cell, format, args);
     va_end(args);
+    hf_say_add_tame(hf_buffer_slice(&cell), false, &t->cells);
     hf_buffer_add_byte(&t->cells, 0);
+    hf_buffer_reset(&cell);
 }
 
 static size_t width_of(const char *text)
@@ -273,22 +330,6 @@ void hf_bytes_text(uint64_t bytes, char text[24])
         unit++;
     }
     (void)snprintf(text, 24, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-}
-
-/* The length of the character of UTF-8 at the start; 0: it is none, or a control. */
-static size_t character(struct hf_slice text)
-{
-    const uint8_t c = text.ptr[0];
-    const size_t len = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC2 ? 2 : 0;
-    if (len == 0 || len > text.len || c < ' ' || c == 0x7F || c > 0xF4) {
-        return 0;
-    }
-    for (size_t i = 1; i < len; i++) {
-        if ((text.ptr[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    return len == 2 && c == 0xC2 && text.ptr[1] < 0xA0 ? 0 : len; /* C1 controls */
 }
 
 void hf_say_clean(struct hf_slice text, size_t max, struct hf_buffer *out)

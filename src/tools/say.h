@@ -44,7 +44,8 @@ const char *hf_say_paint(const struct hf_say *s, enum hf_paint paint);
 /* The same for drawn lines. */
 const char *hf_say_live_paint(const struct hf_say *s, enum hf_paint paint);
 
-/* A line for people, its newline included. */
+/* A line for people, its newline included. What is printed here, complained, drawn and set in
+ * tables steers no terminal: all escapes but our own paint, and all controls, are replaced. */
 void hf_say_line(struct hf_say *s, const char *format, ...) HF_PRINTF(2, 3);
 /* The same on standard error, behind "holdfast COMMAND: ". */
 void hf_say_complain(struct hf_say *s, const char *format, ...) HF_PRINTF(2, 3);
@@ -90,6 +91,9 @@ void hf_bytes_text(uint64_t bytes, char text[24]);
 /* A text of a stranger's for a terminal: controls and what is no UTF-8 replaced, cut behind max
  * bytes with an ellipsis. */
 void hf_say_clean(struct hf_slice text, size_t max, struct hf_buffer *out);
+/* The whole text, its blanks, tabs and newlines as they are, other controls and what is no UTF-8
+ * replaced. paint: our own colours pass. */
+void hf_say_add_tame(struct hf_slice text, bool paint, struct hf_buffer *out);
 
 /* ---- signals ------------------------------------------------------------------------------------
  */
