@@ -163,6 +163,22 @@ void hf_redact_target_and(struct hf_slice target, const char *const *further, st
     (void)hf_buffer_add(out, hf_slice_from(target, copied));
 }
 
+void hf_redact_url(struct hf_slice url, const char *const *further, struct hf_buffer *out)
+{
+    const size_t scheme = hf_slice_search(url, HF_LITERAL("://"));
+    const size_t start = scheme < url.len ? scheme + 3 : 0;
+    size_t end = start, at = start;
+    for (; end < url.len && memchr("/?#", url.ptr[end], 3) == NULL; end++) {
+        at = url.ptr[end] == '@' ? end : at;
+    }
+    if (at > start) {
+        (void)hf_buffer_add(out, hf_slice_first(url, start));
+        (void)hf_buffer_add_text(out, "***");
+        url = hf_slice_from(url, at);
+    }
+    hf_redact_target_and(url, further, out);
+}
+
 bool hf_redact_header(struct hf_slice name)
 {
     return hf_slice_eq_nocase(name, HF_LITERAL("authorization")) ||

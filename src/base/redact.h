@@ -17,6 +17,9 @@ void hf_redact_target(struct hf_slice target, struct hf_buffer *out);
  * percent-decoded and without case. */
 void hf_redact_target_and(struct hf_slice target, const char *const *further,
                           struct hf_buffer *out);
+/* The same for a whole URL, whose user info (up to an @ in front of the path) becomes "***" too. It
+ * need not be a good URL: it may stand in a complaint. */
+void hf_redact_url(struct hf_slice url, const char *const *further, struct hf_buffer *out);
 /* True for header fields whose value is a secret: Authorization, Cookie, Set-Cookie,
  * Proxy-Authorization. */
 bool hf_redact_header(struct hf_slice name);

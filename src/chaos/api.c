@@ -129,6 +129,8 @@ static void fail_to_listen(struct call *call, const struct wish *wish, enum hf_s
 {
     if (status == HF_INVALID) {
         fail(call, 500, "listen tcp: address %s: it must be HOST:PORT", wish->listen);
+    } else if (status == HF_NO_MEMORY) {
+        fail(call, 500, "out of memory, or more than %d proxies", HF_CHAOS_PROXIES_MAX);
     } else {
         fail(call, 500, "listen tcp %s: %s", wish->listen, hf_status_text(status));
     }

@@ -320,7 +320,10 @@ void hf_link_inject(struct hf_link *l, enum hf_way way, uint8_t opcode, struct h
     uint8_t frame[HF_FRAME_HEAD_MAX + HF_CONTROL_PAYLOAD_MAX];
     uint8_t mask[4];
     uint64_t chance = hf_random_next(&l->random);
-    if (lane->reads != HF_LANE_FRAMES || lane->torn || payload.len > HF_CONTROL_PAYLOAD_MAX) {
+    /* Who does not read gets no more of ours, but the Close. */
+    bool full = lane->queue.weight >= HF_LINK_QUEUE_MAX && opcode != HF_OP_CLOSE;
+    if (lane->reads != HF_LANE_FRAMES || lane->torn || full ||
+        payload.len > HF_CONTROL_PAYLOAD_MAX) {
         return;
     }
     memcpy(mask, &chance, sizeof(mask));
@@ -357,7 +360,7 @@ static void read_or_rest(struct hf_link *l, enum hf_way way)
             lane->waiting = 0;
         }
         rests = lane->waiting > 0 || lane->hold_until > 0 ||
-                lane->queue.bytes >= HF_LINK_QUEUE_MAX ||
+                lane->queue.weight >= HF_LINK_QUEUE_MAX ||
                 (lane->early && l->state == HF_LINK_OPENING);
     }
     if (stream != NULL && rests != lane->paused) {

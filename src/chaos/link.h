@@ -10,7 +10,7 @@
 #include "chaos/shape.h"
 #include "ws/flow.h"
 
-#define HF_LINK_QUEUE_MAX ((size_t)1 << 20) /* bytes that wait in one direction before it rests */
+#define HF_LINK_QUEUE_MAX ((size_t)1 << 20) /* what waits in one direction before it rests */
 #define HF_LINK_LINGER HF_SECONDS(2)        /* for a peer's FIN, or its Close */
 
 struct hf_chaos {

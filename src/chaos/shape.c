@@ -6,6 +6,7 @@ void hf_pieces_init(struct hf_pieces *q, const struct hf_allocator *alloc)
 {
     q->alloc = alloc;
     q->bytes = 0;
+    q->weight = 0;
     hf_list_init(&q->list);
 }
 
@@ -22,6 +23,7 @@ void hf_pieces_fini(struct hf_pieces *q)
         hf_release(q->alloc, piece);
     }
     q->bytes = 0;
+    q->weight = 0;
 }
 
 enum hf_status hf_pieces_add(struct hf_pieces *q, struct hf_slice bytes, hf_time due)
@@ -40,6 +42,7 @@ enum hf_status hf_pieces_add(struct hf_pieces *q, struct hf_slice bytes, hf_time
     hf_list_init(&piece->node);
     hf_list_append(&q->list, &piece->node);
     q->bytes += bytes.len;
+    q->weight += sizeof(*piece) + bytes.len;
     return HF_OK;
 }
 
@@ -59,6 +62,7 @@ void hf_pieces_left(struct hf_pieces *q, size_t n)
     piece->at += n;
     q->bytes -= n;
     if (piece->at == piece->len) {
+        q->weight -= sizeof(*piece) + piece->len;
         hf_list_remove(&piece->node);
         hf_release(q->alloc, piece);
     }

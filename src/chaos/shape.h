@@ -20,7 +20,8 @@ struct hf_piece {
 struct hf_pieces {
     const struct hf_allocator *alloc;
     struct hf_list list;
-    size_t bytes; /* that have not left */
+    size_t bytes;  /* that have not left */
+    size_t weight; /* memory that they take: of many small pieces far more than their bytes */
 };
 void hf_pieces_init(struct hf_pieces *q, const struct hf_allocator *alloc);
 void hf_pieces_fini(struct hf_pieces *q);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define OUT_MAX ((size_t)1 << 20) /* bytes that wait for a peer who does not read */
+
 /* ---- out ----------------------------------------------------------------------------------------
  */
 
@@ -93,10 +95,17 @@ void hf_probe_say_message(struct hf_probe *p)
     free(padded);
 }
 
+/* Who does not read gets no more of what nobody has to send (RFC 6455 5.5.3: not every ping must be
+ * answered): a flood of pings would fill the memory. */
+static bool has_room(struct hf_probe *p)
+{
+    return hf_endpoint_out(p->endpoint)->len < OUT_MAX + (p->sending ? p->sending_size : 0);
+}
+
 bool hf_probe_ping(struct hf_probe *p)
 {
     char payload[64];
-    if (!p->open || p->finished || p->closing) {
+    if (!p->open || p->finished || p->closing || (!p->sending && !has_room(p))) {
         return false;
     }
     const hf_time now = hf_probe_now(p);
@@ -114,7 +123,7 @@ bool hf_probe_ping(struct hf_probe *p)
 
 void hf_probe_say_beat(struct hf_probe *p)
 {
-    if (hf_endpoint_pong(p->endpoint, HF_LITERAL("beat")) == HF_OK) {
+    if (has_room(p) && hf_endpoint_pong(p->endpoint, HF_LITERAL("beat")) == HF_OK) {
         hf_probe_note(p, HF_MOMENT_BEAT_SENT, 4);
         hf_probe_flush(p);
     }
@@ -122,7 +131,7 @@ void hf_probe_say_beat(struct hf_probe *p)
 
 static void say_pong(struct hf_probe *p, struct hf_slice payload)
 {
-    if (hf_endpoint_pong(p->endpoint, payload) == HF_OK) {
+    if (has_room(p) && hf_endpoint_pong(p->endpoint, payload) == HF_OK) {
         hf_probe_note(p, HF_MOMENT_PONG_SENT, payload.len);
     }
 }

@@ -314,7 +314,8 @@ static bool set_url(struct hf_target *t, const char *url, struct hf_buffer *why)
         return false;
     }
     if (!hf_url_parse(hf_slice_of(t->text), &t->url, &fault)) {
-        hf_buffer_addf(why, "%s: %s", t->text, fault);
+        hf_target_print(t, why);
+        hf_buffer_addf(why, ": %s", fault);
         return false;
     }
     return true;
@@ -354,5 +355,5 @@ bool hf_target_ready(struct hf_target *t, const char *url, struct hf_buffer *why
 void hf_target_print(const struct hf_target *t, struct hf_buffer *out)
 {
     const char *const further[] = {t->token_query, NULL};
-    hf_redact_target_and(hf_slice_of(t->text), further, out);
+    hf_redact_url(hf_slice_of(t->text), further, out);
 }

@@ -2,6 +2,7 @@
 /* holdfast diagnose URL: holds connections in many ways at once, and says why they die. */
 #include "tools/diagnose.h"
 
+#include "base/redact.h"
 #include "io/epoll.h"
 #include "tools/tools.h"
 
@@ -220,19 +221,91 @@ static int take_words(struct diagnose *d, const struct option *options)
     return -1;
 }
 
-static int read_words(struct diagnose *d)
+/* The rows of all options; to be freed. */
+static struct option *all_options(void)
 {
     const size_t shared = hf_target_option_count();
     struct option *options = calloc(shared + OWN + 1, sizeof(*options));
+    if (options != NULL) {
+        memcpy(options, hf_target_options, shared * sizeof(*options));
+        memcpy(options + shared, own, sizeof(own));
+    }
+    return options;
+}
+
+static int read_words(struct diagnose *d)
+{
+    struct option *options = all_options();
     if (options == NULL) {
         fputs("holdfast diagnose: out of memory\n", stderr);
         return 1;
     }
-    memcpy(options, hf_target_options, shared * sizeof(*options));
-    memcpy(options + shared, own, sizeof(own));
     const int status = take_words(d, options);
     free(options);
     return status;
+}
+
+/* ---- the words again --------------------------------------------------------------------------
+ */
+
+static void add_quoted(struct hf_buffer *out, struct hf_slice word)
+{
+    hf_buffer_add_text(out, " '");
+    for (size_t i = 0; i < word.len; i++) {
+        hf_buffer_add_text(out, word.ptr[i] == '\'' ? "'\\''" : "");
+        hf_buffer_add(out, hf_slice(word.ptr + i, word.ptr[i] != '\''));
+    }
+    hf_buffer_add_text(out, "'");
+}
+
+/* The value of an option, or "..." where it is a secret. */
+static void add_value(struct diagnose *d, const char *name, const char *value,
+                      struct hf_buffer *out)
+{
+    struct hf_buffer shown;
+    hf_buffer_init(&shown, &hf_heap, 65536);
+    if (strcmp(name, "header") == 0) { /* whatever it is called: a cookie, a key */
+        const size_t colon = strcspn(value, ":");
+        hf_buffer_add(&shown, hf_slice(value, colon));
+        hf_buffer_add_text(&shown, ": ...");
+    } else if (strcmp(name, "token") == 0 || strcmp(name, "user") == 0) {
+        hf_buffer_add_text(&shown, "...");
+    } else if (strcmp(name, "compare") == 0) {
+        hf_target_print(&d->compare, &shown);
+    } else if (strcmp(name, "proxy") == 0) {
+        hf_redact_url(hf_slice_of(value), NULL, &shown);
+    } else {
+        hf_buffer_add_text(&shown, value);
+    }
+    add_quoted(out, hf_buffer_slice(&shown));
+    hf_buffer_reset(&shown);
+}
+
+void diagnose_add_command(struct diagnose *d, struct hf_buffer *out)
+{
+    struct option *options = all_options();
+    struct hf_buffer url;
+    int option;
+    hf_buffer_add_text(out, "holdfast diagnose");
+    optind = 1;
+    while (options != NULL && (option = getopt_long(d->argc, d->argv, HF_TARGET_LETTERS "qh",
+                                                    options, NULL)) != -1) {
+        const struct option *row = options;
+        while (row->name != NULL && row->val != option) {
+            row++;
+        }
+        if (row->name != NULL) {
+            hf_buffer_addf(out, " --%s", row->name);
+        }
+        if (row->name != NULL && optarg != NULL) {
+            add_value(d, row->name, optarg, out);
+        }
+    }
+    hf_buffer_init(&url, &hf_heap, 65536);
+    hf_target_print(&d->target, &url);
+    add_quoted(out, hf_buffer_slice(&url));
+    hf_buffer_reset(&url);
+    free(options);
 }
 
 /* ---- running ----------------------------------------------------------------------------------

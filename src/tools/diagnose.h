@@ -32,6 +32,8 @@ void diagnose_say(struct diagnose *d, const struct hf_diagnosis_event *event);
 void diagnose_conclude(struct diagnose *d);
 /* Writes the HTML file. False: it said why. */
 bool diagnose_write_report(struct diagnose *d);
+/* The words of the run again, quoted for a shell, without what is secret in them. */
+void diagnose_add_command(struct diagnose *d, struct hf_buffer *out);
 /* The timeline as it is now. Nothing where there is no terminal. */
 void diagnose_draw(struct diagnose *d);
 

@@ -39,15 +39,18 @@ static void say_open(struct diagnose *d, const struct hf_trial *t)
 /* Progress where nothing is drawn: deaths and what never opened. */
 static void progress(struct diagnose *d, const struct hf_trial *t)
 {
-    struct hf_buffer line;
+    struct hf_buffer line, clean;
     if (d->quiet || d->say.live || !hf_trial_is_dead(t)) {
         return;
     }
     hf_buffer_init(&line, &hf_heap, 4096);
+    hf_buffer_init(&clean, &hf_heap, 4096);
     hf_trial_sentence(t, &line);
+    hf_say_clean(hf_buffer_slice(&line), 2000, &clean);
     fprintf(stderr, "%7.1f s  %-18s %.*s\n", (double)hf_diagnosis_now(d->diagnosis) / 1e6, t->arm,
-            HF_SLICE_ARG(hf_buffer_slice(&line)));
+            HF_SLICE_ARG(hf_buffer_slice(&clean)));
     hf_buffer_reset(&line);
+    hf_buffer_reset(&clean);
 }
 
 static void say_end(struct diagnose *d, const struct hf_trial *t)
@@ -111,7 +114,11 @@ void diagnose_say(struct diagnose *d, const struct hf_diagnosis_event *event)
             hf_say_end(&d->say);
         }
         if (!d->quiet && !d->say.live) {
-            fprintf(stderr, "%s\n", event->text);
+            struct hf_buffer clean;
+            hf_buffer_init(&clean, &hf_heap, 65536);
+            hf_say_clean(hf_slice_of(event->text), 2000, &clean);
+            fprintf(stderr, "%.*s\n", HF_SLICE_ARG(hf_buffer_slice(&clean)));
+            hf_buffer_reset(&clean);
         }
         break;
     case HF_DIAGNOSIS_DONE:
@@ -272,38 +279,6 @@ void diagnose_conclude(struct diagnose *d)
 /* ---- the report -------------------------------------------------------------------------------
  */
 
-/* The words again, quoted for a shell, without what is secret. */
-static void add_command(struct diagnose *d, struct hf_buffer *out)
-{
-    bool hide = false;
-    hf_buffer_add_text(out, "holdfast diagnose");
-    for (int i = 1; i < d->argc; i++) {
-        const char *word = d->argv[i];
-        const bool is_url = strcmp(word, d->target.text) == 0 || strstr(word, "://") != NULL;
-        hf_buffer_add_text(out, " ");
-        if (hide) {
-            hf_buffer_add_text(out, "...");
-        } else if (is_url && word[0] != '-') {
-            hf_target_print(d->compare_url != NULL && strcmp(word, d->compare_url) == 0
-                                ? &d->compare
-                                : &d->target,
-                            out);
-        } else if (strpbrk(word, " \"'$&|;<>(){}*?#\\") == NULL && *word != '\0') {
-            hf_buffer_add_text(out, word);
-        } else {
-            hf_buffer_add_text(out, "'");
-            for (const char *p = word; *p != '\0'; p++) {
-                hf_buffer_add_text(out, *p == '\'' ? "'\\''" : "");
-                hf_buffer_add(out, hf_slice(p, *p != '\''));
-            }
-            hf_buffer_add_text(out, "'");
-        }
-        hide = strcmp(word, "--token") == 0 || strcmp(word, "-u") == 0 ||
-               strcmp(word, "--user") == 0 || strcmp(word, "-H") == 0 ||
-               strcmp(word, "--header") == 0;
-    }
-}
-
 static bool write_file(struct diagnose *d, const struct hf_buffer *page)
 {
     FILE *file = fopen(d->report, "w");
@@ -353,7 +328,7 @@ bool diagnose_write_report(struct diagnose *d)
     }
     hf_buffer_add_byte(&texts, 0);
     const size_t command = texts.len;
-    add_command(d, &texts);
+    diagnose_add_command(d, &texts);
     hf_buffer_add_byte(&texts, 0);
     bool fine = !texts.failed;
     if (fine) {

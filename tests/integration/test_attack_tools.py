@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hostile servers, files, pages and neighbours tried on the tools of the diagnosis: probe, diagnose, watch, chaos, logs,
 lint and bench."""
+import base64
+import contextlib
+import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
+import threading
+import time
+import urllib.request
 
 import pytest
 
+from harness.chaos import Chaos
 from harness.connect import environment
 from harness.gateway import BINARY
+from harness.process import Process, free_port, wait_for
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b2J"
 
@@ -55,4 +65,153 @@ def test_lint_reads_a_pipe_that_is_named(tmp_path):
 ], ids=lambda value: value if len(value) < 20 else "")
 def test_lint_ends_soon_whatever_the_file(tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    assert run("lint", tmp_path / name, timeout=50).returncode in (1, 2)
+    assert run("lint", tmp_path / name, timeout=50).returncode in (0, 1, 2)
+
+
+# ---- a server's side, played by hand
+
+def accept_key(key):
+    return base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
+
+
+@pytest.fixture
+def hostile():
+    """Starts a server; play(connection) goes on behind the 101. Its URL, with a secret in it."""
+    listeners = []
+
+    def start(play):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve(connection):
+            with contextlib.suppress(OSError), connection:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += connection.recv(65536)
+                key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)[1].decode()
+                connection.sendall(f"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                                   f"{accept_key(key)}\r\n\r\n".encode())
+                play(connection)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
+        return f"ws://127.0.0.1:{listener.getsockname()[1]}/?token=s3cret"
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def close_frame(reason):
+    reason = reason.encode()
+    return b"\x88" + bytes([2 + len(reason)]) + b"\x0f\xa0" + reason
+
+
+# ---- probe
+
+def test_probe_does_not_hoard_pongs_for_a_server_that_floods_and_does_not_read(hostile, tmp_path):
+    def play(connection):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flood = (b"\x89\x7d" + b"p" * 125) * 1000
+        for _ in range(1500):  # 190 MB
+            connection.sendall(flood)
+        connection.close()
+    probe = Process([BINARY, "probe", "--hold", "60s", hostile(play)], tmp_path, "probe")
+    try:
+        most = 0
+        while probe.running():
+            with contextlib.suppress(OSError, AssertionError):
+                most = max(most, probe.memory())
+            time.sleep(0.02)
+        assert probe.popen.returncode == 1 and 0 < most < 80_000_000
+    finally:
+        probe.stop()
+
+
+@pytest.mark.parametrize("words", [("probe", "--hold", "2s"), ("diagnose", "--budget", "4s", "--only", "silence")], ids=lambda w: w[0])
+def test_a_close_reason_steers_no_terminal_forges_no_line_and_no_secret_is_printed(hostile, words):
+    url = hostile(lambda connection: (connection.sendall(close_frame("\x1b[2J\x07\x9b31m\nforged\rover")), connection.recv(1)))
+    done = run(*words, url)
+    assert steers(done.stdout + done.stderr) == []
+    assert not [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("forged")]
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["probe", "diagnose", "bench"])
+def test_the_complaint_about_a_url_keeps_its_secrets(command):
+    done = run(command, "ws://name:s3cret@127.0.0.1:1/?token=s3cret")
+    assert done.returncode == 2 and "user info" in done.stderr and "s3cret" not in done.stderr + done.stdout
+
+
+# ---- diagnose
+
+SECRET_WORDS = [
+    ["--token", "s3cret"], ["--token=s3cret"], ["-uname:s3cret"], ["--user=name:s3cret"], ["-u", "name:s3cret"],
+    ["-HX-Api-Key: s3cret"], ["--head=Cookie: id=s3cret"], ["-H", "Cookie: id=s3cret"], ["-kHCookie: id=s3cret"],
+    ["--compare=ws://127.0.0.1:9/?token=s3cret"], ["--compare", "127.0.0.1:9/?token=s3cret"], ["--proxy=http://name:s3cret@127.0.0.1:9"],
+]
+
+
+@pytest.mark.parametrize("words", SECRET_WORDS, ids=lambda words: words[0].split("=")[0])
+def test_the_report_repeats_the_words_without_their_secrets(tmp_path, words):
+    report = tmp_path / "r.html"
+    done = run("diagnose", "--budget", "3s", "--only", "silence", "--report", report, *words, "127.0.0.1:9/?token=s3cret")
+    assert done.returncode == 3, done.stderr
+    page = report.read_text()
+    assert "holdfast diagnose --budget" in page and "s3cret" not in page + done.stdout + done.stderr
+
+
+def test_the_report_of_a_hostile_server_holds_no_markup_of_its_own(tmp_path, hostile):
+    play = lambda connection: (connection.sendall(close_frame("\"><script>alert(1)</script><img src=x onerror=a>\x1b[2J")), connection.recv(1))
+    report = tmp_path / "r.html"
+    done = run("diagnose", "--budget", "5s", "--only", "silence,ping", "--report", report, hostile(play))
+    assert done.returncode in (1, 4), done.stderr
+    page = report.read_text()
+    assert "alert(1)" in page and "<script" not in page and "<img" not in page and steers(page) == []
+
+
+# ---- chaos
+
+@pytest.fixture
+def chaos(tmp_path, scene):
+    def start(*words, **how):
+        return scene.enter_context(Chaos(tmp_path, *words, **how))
+    return start
+
+
+def test_chaos_does_not_hoard_answers_for_a_client_that_does_not_read(chaos):
+    box = chaos(toxics="  - type: rewrite_pings\n    mode: answer\n    stream: upstream\n")
+    client = box.client()
+    before = box.memory()
+    flood = (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1000
+    for _ in range(200):  # 26 MB
+        client.sock.sendall(flood)
+    assert box.memory() - before < 15_000_000
+
+
+def test_chaos_holds_no_more_in_small_pieces_than_in_large_ones(chaos):
+    box = chaos(toxics="  - type: slicer\n    average_size: 1\n    delay: 100\n")
+    client = box.client()
+    before = box.memory()
+    client.sock.settimeout(3)
+    for _ in range(40):
+        client.send_frame(2, b"x" * 65536)
+    wait_for(lambda: box.memory() > before, "the box holds something")
+    time.sleep(1)  # long enough for what it would take in
+    assert box.memory() - before < 30_000_000
+
+
+def test_names_that_the_api_was_given_steer_no_terminal(tmp_path, scene):
+    port = free_port()
+    box = Process([BINARY, "chaos", f"--api=127.0.0.1:{port}"], tmp_path, "chaos")
+    scene.callback(box.stop)
+    box.wait_listening(("127.0.0.1", port))
+    body = json.dumps({"name": ESCAPES + "\n0.000  forged", "upstream": "127.0.0.1:1"})
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/proxies", body.encode(), {"Content-Type": "application/json"})
+    assert urllib.request.urlopen(request).status == 201
+    wait_for(lambda: "listening" in box.out.read_text(errors="replace"), box.tail)
+    box.stop()
+    text = box.out.read_text(errors="surrogateescape")
+    assert steers(text) == [] and not [line for line in text.splitlines() if "forged" in line and line.startswith("0.000")]
