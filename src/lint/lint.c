@@ -67,9 +67,8 @@ void *lint_alloc(struct hf_lint *l, size_t size)
     size = (size + 15) & ~(size_t)15;
     if (l->chunks == NULL || l->chunks->size - l->used < size) {
         const size_t room = size > LINT_CHUNK ? size : LINT_CHUNK;
-        struct lint_chunk *chunk = room > HF_LINT_MEMORY - l->memory
-                                       ? NULL
-                                       : hf_alloc(l->alloc, sizeof(*chunk) + room);
+        struct lint_chunk *chunk =
+            room > HF_LINT_MEMORY - l->memory ? NULL : hf_alloc(l->alloc, sizeof(*chunk) + room);
         if (chunk == NULL) {
             l->failed = true;
             return NULL;

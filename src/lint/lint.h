@@ -41,7 +41,7 @@ struct hf_lint_loader {
 #define HF_LINT_BYTES (64u << 20) /* of all files together */
 #define HF_LINT_FINDINGS 10000
 #define HF_LINT_MEMORY ((size_t)512 << 20) /* of all that is understood of the files */
-#define HF_LINT_DEPTH 64 /* of blocks, and of includes */
+#define HF_LINT_DEPTH 64                   /* of blocks, and of includes */
 
 struct hf_lint_finding {
     enum hf_lint_rule rule;

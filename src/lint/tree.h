@@ -39,7 +39,8 @@ struct hf_lint {
     size_t suppressed, files, places;
     size_t bytes; /* of all files read */
     bool failed;  /* no memory */
-    size_t memory; /* of all chunks; at most HF_LINT_MEMORY: files that include each other multiply */
+    size_t
+        memory; /* of all chunks; at most HF_LINT_MEMORY: files that include each other multiply */
     /* Where line_of stands. */
     const uint8_t *line_text;
     uint32_t line;

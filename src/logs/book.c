@@ -5,6 +5,8 @@
 #include "base/list.h"
 #include "base/table.h"
 
+#define LOOKED_AT_MAX 4096 /* reasons, or open connections, for one line */
+
 /* An open connection: on its group's list, and in the table by its key when it has one (Daphne). */
 struct open {
     struct hf_table_node node;
@@ -31,9 +33,17 @@ struct group {
     char leaving[40]; /* the cause, when the process is on its way out */
 };
 
+/* The reasons of one address and path, oldest first; never none. Behind a balancer all clients have
+ * one address. */
+struct reasons {
+    struct hf_table_node node;
+    struct hf_list hints;
+};
+
 /* A reason that waits for its access line. */
 struct hint {
-    struct hf_table_node node;
+    struct reasons *reasons;
+    struct hf_list in_reasons;
     struct hf_list in_order;
     uint64_t connection;
     struct hf_logs_ending ending;
@@ -142,10 +152,15 @@ static void drop_open(struct hf_logs_book *b, struct open *o)
 
 static void drop_hint(struct hf_logs_book *b, struct hint *h)
 {
-    hf_table_remove(&b->hints, &h->node);
+    struct reasons *r = h->reasons;
+    hf_list_remove(&h->in_reasons);
     hf_list_remove(&h->in_order);
     hf_release(b->alloc, h);
     b->hint_count--;
+    if (hf_list_empty(&r->hints)) {
+        hf_table_remove(&b->hints, &r->node);
+        hf_release(b->alloc, r);
+    }
 }
 
 static struct open *first_open(const struct hf_list *list)
@@ -327,8 +342,10 @@ static void fill_from(struct hf_logs_ending *ending, const struct open *o)
 static void fill_common_path(struct hf_logs_ending *ending, const struct group *g)
 {
     const struct open *first = HF_CONTAINER(g->opens.next, struct open, in_group);
+    unsigned looked = 0;
     for (const struct hf_list *n = g->opens.next; n != &g->opens; n = n->next) {
-        if (strcmp(HF_CONTAINER(n, struct open, in_group)->path, first->path) != 0) {
+        if (looked++ == LOOKED_AT_MAX ||
+            strcmp(HF_CONTAINER(n, struct open, in_group)->path, first->path) != 0) {
             return;
         }
     }
@@ -460,6 +477,36 @@ static uint64_t hint_hash(const struct hf_logs_book *b, const struct hf_logs_end
            hf_table_hash(&b->hints, hf_slice_of(ending->path));
 }
 
+/* Those of the same address and path; NULL: there are none. */
+static struct reasons *reasons_of(const struct hf_logs_book *b, const struct hf_logs_ending *ending)
+{
+    struct hf_table_node *n = NULL;
+    while ((n = hf_table_find(&b->hints, hint_hash(b, ending), n)) != NULL) {
+        struct reasons *r = HF_CONTAINER(n, struct reasons, node);
+        const struct hf_logs_ending *first =
+            &HF_CONTAINER(r->hints.next, struct hint, in_reasons)->ending;
+        if (strcmp(first->address, ending->address) == 0 &&
+            strcmp(first->path, ending->path) == 0) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+static struct reasons *new_reasons(struct hf_logs_book *b, const struct hf_logs_ending *ending)
+{
+    struct reasons *r = hf_alloc_zero(b->alloc, sizeof(*r));
+    if (r == NULL) {
+        return NULL;
+    }
+    hf_list_init(&r->hints);
+    if (hf_table_insert(&b->hints, &r->node, hint_hash(b, ending)) != HF_OK) {
+        hf_release(b->alloc, r);
+        return NULL;
+    }
+    return r;
+}
+
 static enum hf_status feed_hint(struct hf_logs_book *b, const struct hf_logs_event *e,
                                 uint32_t source)
 {
@@ -473,10 +520,13 @@ static enum hf_status feed_hint(struct hf_logs_book *b, const struct hf_logs_eve
     }
     h->connection = e->connection;
     ending_of(e, source, &h->ending);
-    if (hf_table_insert(&b->hints, &h->node, hint_hash(b, &h->ending)) != HF_OK) {
+    h->reasons = reasons_of(b, &h->ending);
+    h->reasons = h->reasons == NULL ? new_reasons(b, &h->ending) : h->reasons;
+    if (h->reasons == NULL) {
         hf_release(b->alloc, h);
         return HF_NO_MEMORY;
     }
+    hf_list_append(&h->reasons->hints, &h->in_reasons);
     hf_list_append(&b->hint_order, &h->in_order);
     b->hint_count++;
     return HF_OK;
@@ -487,10 +537,6 @@ static enum hf_status feed_hint(struct hf_logs_book *b, const struct hf_logs_eve
  * began. Of several, the oldest. */
 static bool belongs(const struct hint *h, const struct hf_logs_ending *ending, uint64_t connection)
 {
-    if (strcmp(h->ending.address, ending->address) != 0 ||
-        strcmp(h->ending.path, ending->path) != 0) {
-        return false;
-    }
     if (h->connection != 0 && connection != 0) {
         return h->connection == connection;
     }
@@ -506,17 +552,17 @@ static bool belongs(const struct hint *h, const struct hf_logs_ending *ending, u
 static void feed_end(struct hf_logs_book *b, const struct hf_logs_event *e, uint32_t source)
 {
     struct hf_logs_ending ending;
-    struct hf_table_node *n = NULL;
     struct hint *found = NULL;
     ending_of(e, source, &ending);
     b->saw_access = b->saw_access || e->format == HF_LOGS_NGINX_ACCESS;
     if (b->hint_count > 0 && e->format == HF_LOGS_NGINX_ACCESS) {
-        while ((n = hf_table_find(&b->hints, hint_hash(b, &ending), n)) != NULL) {
-            struct hint *h = HF_CONTAINER(n, struct hint, node);
-            bool older = found == NULL || h->ending.at <= found->ending.at;
-            if (older && belongs(h, &ending, e->connection)) {
-                found = h;
-            }
+        struct reasons *r = reasons_of(b, &ending);
+        struct hf_list *n = r == NULL ? NULL : r->hints.next;
+        for (unsigned looked = 0;
+             n != NULL && n != &r->hints && found == NULL && looked < LOOKED_AT_MAX;
+             looked++, n = n->next) {
+            struct hint *h = HF_CONTAINER(n, struct hint, in_reasons);
+            found = belongs(h, &ending, e->connection) ? h : NULL;
         }
     }
     if (found != NULL) {

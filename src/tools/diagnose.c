@@ -288,8 +288,8 @@ void diagnose_add_command(struct diagnose *d, struct hf_buffer *out)
     int option;
     hf_buffer_add_text(out, "holdfast diagnose");
     optind = 1;
-    while (options != NULL && (option = getopt_long(d->argc, d->argv, HF_TARGET_LETTERS "qh",
-                                                    options, NULL)) != -1) {
+    while (options != NULL &&
+           (option = getopt_long(d->argc, d->argv, HF_TARGET_LETTERS "qh", options, NULL)) != -1) {
         const struct option *row = options;
         while (row->name != NULL && row->val != option) {
             row++;

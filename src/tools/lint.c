@@ -137,7 +137,8 @@ static bool read_file(void *context, const char *path, struct hf_slice *text, co
     struct lint_command *c = context;
     struct kept *k = keep_more(c);
     const bool named = c->named, input = named && strcmp(path, "-") == 0;
-    const int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | (named ? 0 : O_NONBLOCK));
+    const int fd =
+        input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | (named ? 0 : O_NONBLOCK));
     struct stat st;
     size_t len = 0;
     bool ok = false;

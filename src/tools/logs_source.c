@@ -85,6 +85,9 @@ static void note_unread(struct logs_source *s, struct hf_slice line, const char 
 /* More bytes behind what is there. False at the end, and on an error, which is said as a line. */
 static bool fill(struct logs_source *s)
 {
+    if (s->skipping && hf_interrupts() > 0) { /* a line without an end: between lines others look */
+        s->ended = true;
+    }
     if (s->ended) {
         return false;
     }
@@ -198,7 +201,9 @@ bool hf_logs_source_look(struct logs_source *s)
     if (here.st_size > at) {
         return true;
     }
-    if (stat(s->name, &there) == 0 && (there.st_ino != s->inode || there.st_dev != s->device)) {
+    /* A pipe of that name would have to be waited for. */
+    if (stat(s->name, &there) == 0 && S_ISREG(there.st_mode) &&
+        (there.st_ino != s->inode || there.st_dev != s->device)) {
         int fd = open(s->name, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
             return false;

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -215,3 +216,42 @@ def test_names_that_the_api_was_given_steer_no_terminal(tmp_path, scene):
     box.stop()
     text = box.out.read_text(errors="surrogateescape")
     assert steers(text) == [] and not [line for line in text.splitlines() if "forged" in line and line.startswith("0.000")]
+
+
+# ---- logs
+
+def test_a_reload_that_ends_very_many_connections_of_one_balancer_is_read_soon(tmp_path):
+    # What nginx writes then: one reason and one access line for each of them, all with one address and one path.
+    reason = ("2026/11/26 01:00:{:02} [info] 1#1: *{} upstream timed out (110: Connection timed out) while proxying upgraded connection, "
+              'client: 10.0.0.1, server: x, request: "GET /ws HTTP/1.1", upstream: "http://127.0.0.1:9/ws", host: "h"\n')
+    access = '10.0.0.1 - - [26/Nov/2026:01:00:{:02} +0000] "GET /ws HTTP/1.1" 101 5 "-" "-" {}.000\n'
+    count = 60000
+    (tmp_path / "error.log").write_text("".join(reason.format(i * 30 // count, i) for i in range(count)))
+    (tmp_path / "access.log").write_text("".join(access.format(i * 30 // count, 60 + i % 50) for i in range(count)))
+    begun = time.monotonic()
+    done = run("logs", "--json", "--zone", "Z", tmp_path / "error.log", tmp_path / "access.log")
+    assert time.monotonic() - begun < 25
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["ended"] == count and summary["hows"].get("timer", 0) > count * 0.9, summary
+
+
+def test_logs_of_a_device_without_lines_can_be_interrupted(tmp_path):
+    process = Process([BINARY, "logs", "--json", "/dev/zero"], tmp_path, "logs")
+    try:
+        time.sleep(0.5)
+        process.signal(signal.SIGINT)
+        assert process.wait_exit(10) == 4
+        assert json.loads(process.out.read_text().splitlines()[-1])["type"] == "summary"
+    finally:
+        process.stop()
+
+
+def test_logs_print_nothing_of_a_log_that_steers_the_terminal_or_forges_lines(tmp_path):
+    record = {"v": 1, "type": "end", "time": "2026-11-26T01:00:00.000Z", "held_ms": 24000, "phase": "open", "how": "fault",
+              "cause": "idle" + ESCAPES, "reason": ESCAPES + "\nforged\r", "path": "/" + ESCAPES + "?token=s3cret", "code": 4000}
+    (tmp_path / "a.log").write_text((json.dumps(record) + "\n") * 200)
+    for words in ([], ["--endings"], ["--by", "path"]):
+        done = run("logs", *words, tmp_path / "a.log")
+        assert done.returncode == 1 and "200 WebSockets ended" in done.stdout
+        assert steers(done.stdout + done.stderr) == [] and "s3cret" not in done.stdout
+        assert not [line for line in done.stdout.splitlines() if line.startswith("forged")]
