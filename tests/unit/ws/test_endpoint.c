@@ -319,6 +319,26 @@ static void after_a_close_nothing_is_read(void **unused)
 }
 
 /* RFC 6455 5.5.2 */
+static void a_caller_who_wants_silent_pings_answers_them_or_does_not(void **unused)
+{
+    const struct hf_endpoint_options options = {
+        .client = true, .silent_pings = true, .message_max = 100, .alloc = &hf_heap};
+    struct hf_endpoint *e = hf_endpoint_new(&options);
+    struct hf_endpoint_event event;
+    assert_int_equal(hf_endpoint_feed(e, HF_LITERAL("\x89\x01q")), HF_OK);
+    assert_int_equal(hf_endpoint_next(e, &event), HF_ENDPOINT_PING);
+    assert_true(hf_slice_eq(event.data, HF_LITERAL("q")));
+    assert_int_equal(hf_endpoint_out(e)->len, 0);
+    assert_int_equal(hf_endpoint_pong(e, HF_LITERAL("other")), HF_OK);
+    assert_int_equal(hf_endpoint_out(e)->data[0], 0x8A);
+    assert_int_equal(hf_endpoint_out(e)->data[1], 0x80 | 5);
+    uint8_t long_one[126] = {0};
+    assert_int_equal(hf_endpoint_pong(e, hf_slice(long_one, 126)), HF_INVALID);
+    assert_int_equal(hf_endpoint_close(e, 1000, hf_slice(NULL, 0)), HF_OK);
+    assert_int_equal(hf_endpoint_pong(e, hf_slice(NULL, 0)), HF_INVALID);
+    hf_endpoint_free(e);
+}
+
 static void every_ping_is_answered_in_order(void **unused)
 {
     BOTH_ROLES
@@ -524,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_close_with_a_code_nobody_may_send_is_refused),
         cmocka_unit_test(a_close_whose_reason_is_not_utf8_is_refused),
         cmocka_unit_test(after_a_close_nothing_is_read),
+        cmocka_unit_test(a_caller_who_wants_silent_pings_answers_them_or_does_not),
         cmocka_unit_test(every_ping_is_answered_in_order),
         cmocka_unit_test(a_pong_nobody_asked_for_is_told_and_not_answered),
         cmocka_unit_test(binary_may_hold_any_bytes),
