@@ -355,9 +355,17 @@ static void suspect_timer(struct hf_plan *plan, hf_time t)
     if (find(plan, HF_EXPERIMENT_BUSY, 0, high) == NULL) {
         (void)add_busy(plan, 2, every, every);
     }
-    if (plan->quiet_rounds == 0) {
-        retire(plan, HF_EXPERIMENT_QUIET_SEND);
+}
+
+/* How many silent connections grew clearly older than that. */
+static size_t older(const struct hf_trial *trials, size_t count, hf_time t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += is_silent(&trials[i].plan) && trials[i].path == 0 && hf_trial_was_open(&trials[i]) &&
+             !was_lost(&trials[i]) && trials[i].end.age > t * 6 / 5;
     }
+    return n;
 }
 
 /* The server pings, and gives up who does not answer: how late may an answer be? */
@@ -519,8 +527,11 @@ size_t hf_plan_adapt(struct hf_plan *plan, hf_time now, const struct hf_trial *t
     const hf_time t = middle_age(trials, count, dies_silent, &found);
     (void)verdict;
     look_for_pings(plan, trials, count);
-    if (found > 0 && t >= hf_plan_young(plan)) {
+    if (found > 0 && t >= hf_plan_young(plan) && older(trials, count, t) < found) {
         suspect_timer(plan, t);
+        if (found > 2 && plan->quiet_rounds == 0) { /* one death alone may be an accident */
+            retire(plan, HF_EXPERIMENT_QUIET_SEND);
+        }
     }
     suspect_watchdog(plan, trials, count);
     narrow_quiet(plan, trials, count);

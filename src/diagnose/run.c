@@ -8,6 +8,8 @@
 
 #define CLOSING_TIME HF_MS(250)
 #define CONTROLS_MAX 12
+#define ASK_BEFORE HF_MS(2200) /* the end of the watch */
+#define ASK_PATIENCE HF_MS(1500)
 #define BEAT HF_MS(50)
 #define PAUSE HF_MS(150) /* later than this, and it was we who stood still */
 
@@ -137,6 +139,32 @@ static void view_add(struct hf_diagnosis *d, const struct hf_trial *t, const str
     d->view[d->view_count++] = *t;
 }
 
+static hf_time last_sign(const struct hf_trial *t)
+{
+    for (size_t i = t->moment_count; i-- > 0;) {
+        const uint8_t kind = t->moments[i].kind;
+        if (kind == HF_MOMENT_GOT || kind == HF_MOMENT_PONG_GOT || kind == HF_MOMENT_PING_GOT) {
+            return t->moments[i].at;
+        }
+    }
+    return 0;
+}
+
+/* Who was asked at the end of the watch and did not answer, while others did, is dead by silence,
+ * though nobody had told it. */
+static struct hf_trial judged(const struct hf_slot *s)
+{
+    struct hf_trial t = *hf_probe_trial(s->probe);
+    if (s->asked > 0 && s->d->others_answered && t.end.how == HF_HOW_ALIVE &&
+        last_sign(&t) < s->asked && t.end.age - s->asked >= ASK_PATIENCE) {
+        t.end.how = HF_HOW_SILENCE;
+        t.end.code = 1006;
+        t.end.silent_rx = t.end.age - last_sign(&t);
+        t.end.unsure = t.end.silent_rx;
+    }
+    return t;
+}
+
 /* all: also what is no evidence. */
 static void look(struct hf_diagnosis *d, bool all)
 {
@@ -151,9 +179,9 @@ static void look(struct hf_diagnosis *d, bool all)
     }
     for (size_t i = 0; i < d->slot_count; i++) {
         const struct hf_slot *s = &d->slots[i];
-        const struct hf_trial *t = s->probe == NULL ? NULL : hf_probe_trial(s->probe);
-        if (t != NULL && t->opened != 0) {
-            view_add(d, t, s->arm);
+        if (s->probe != NULL && hf_probe_trial(s->probe)->opened != 0) {
+            const struct hf_trial t = judged(s);
+            view_add(d, &t, s->arm);
         }
     }
 }
@@ -199,7 +227,7 @@ static void slot_start(struct hf_slot *s)
     }
     how.pong_delay = arm->pong_delay;
     how.reading_until = arm->reading_until;
-    s->was_told = false;
+    s->asked = 0;
     s->probe = hf_probe_start(d->loop, &how, on_probe, s);
     d->live += s->probe != NULL;
 }
@@ -363,6 +391,8 @@ static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_
         if (d->stage == HF_STAGE_FIRST) {
             hf_diagnosis_begin_arms(d);
         }
+    } else if (event->kind == HF_PROBE_PONG && s->asked == 0) {
+        d->others_answered |= hf_timer_is_set(&d->check) == false;
     } else if (event->kind == HF_PROBE_STALLED && d->stage == HF_STAGE_ARMS) {
         look_for_others(d);
     } else if (event->kind == HF_PROBE_END) {
@@ -479,6 +509,21 @@ static void on_tick(struct hf_timer *timer, hf_time now)
                  hf_loop_now(d->loop) + HF_MS(400) + HF_MS(1) * (hf_time)d->kept_count);
 }
 
+/* Shortly before the end all that were silent are asked whether they live. */
+static void on_check(struct hf_timer *timer, hf_time now)
+{
+    struct hf_diagnosis *d = HF_CONTAINER(timer, struct hf_diagnosis, check);
+    for (size_t i = 0; i < d->slot_count && d->stage == HF_STAGE_ARMS; i++) {
+        struct hf_slot *s = &d->slots[i];
+        const struct hf_trial *t = s->probe == NULL ? NULL : hf_probe_trial(s->probe);
+        if (t != NULL && t->opened != 0 && !t->plan.stops_reading &&
+            t->end.age - last_sign(t) > HF_SECONDS(2)) {
+            const hf_time age = t->end.age;
+            s->asked = hf_probe_ping(s->probe) ? age : 0;
+        }
+    }
+}
+
 /* A beat that comes late by much: the process did not run. */
 static void on_beat(struct hf_timer *timer, hf_time now)
 {
@@ -504,7 +549,9 @@ static void finish(struct hf_diagnosis *d)
         struct hf_slot *s = &d->slots[i];
         if (s->probe != NULL) {
             if (hf_probe_trial(s->probe)->opened != 0) {
-                hf_diagnosis_keep(d, hf_probe_trial(s->probe), s->arm, false);
+                const struct hf_trial t = judged(s);
+                hf_diagnosis_keep(d, &t, s->arm, false);
+                hf_diagnosis_tell(d, HF_DIAGNOSIS_ENDED, s->arm, &t, NULL);
             }
             hf_probe_free(s->probe);
             s->probe = NULL;
@@ -516,6 +563,7 @@ static void finish(struct hf_diagnosis *d)
     hf_timer_stop(d->loop, &d->tick);
     hf_timer_stop(d->loop, &d->deadline);
     hf_timer_stop(d->loop, &d->beat);
+    hf_timer_stop(d->loop, &d->check);
     hf_diagnosis_tell(d, HF_DIAGNOSIS_DONE, NULL, NULL, NULL);
 }
 
@@ -599,6 +647,10 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     hf_timer_init(&d->tick, on_tick);
     hf_timer_init(&d->deadline, on_deadline);
     hf_timer_init(&d->beat, on_beat);
+    hf_timer_init(&d->check, on_check);
+    if (how->plan.budget >= ASK_BEFORE * 6) {
+        hf_timer_set(loop, &d->check, d->deadline.when - ASK_BEFORE);
+    }
     d->beat_due = hf_loop_now(loop) + BEAT;
     hf_timer_set(loop, &d->beat, d->beat_due);
     hf_timer_set(loop, &d->deadline, how->begun + how->plan.budget - margin_of(how->plan.budget));
@@ -630,6 +682,7 @@ void hf_diagnosis_free(struct hf_diagnosis *d)
     hf_timer_stop(d->loop, &d->tick);
     hf_timer_stop(d->loop, &d->deadline);
     hf_timer_stop(d->loop, &d->beat);
+    hf_timer_stop(d->loop, &d->check);
     hf_verdict_fini(&d->verdict);
     hf_release(&hf_heap, d->kept);
     hf_release(&hf_heap, d->view);

@@ -17,7 +17,7 @@ struct hf_slot {
     struct hf_timer timer;
     struct hf_slot_past past;
     unsigned serial;
-    bool was_told; /* that it opened */
+    hf_time asked; /* an age: the question at the end of the watch; 0: none */
 };
 
 enum hf_diagnosis_stage {
@@ -56,8 +56,9 @@ struct hf_diagnosis {
     const struct hf_arm **view_arms;
     size_t view_count, view_room;
     struct hf_verdict verdict;
-    struct hf_timer tick, deadline, beat; /* beat: notices that we stood still */
+    struct hf_timer tick, deadline, beat, check; /* beat: notices that we stood still */
     hf_time beat_due;
+    bool others_answered; /* a ping, since all that were silent were asked */
     struct hf_infer_pause pauses[HF_DIAGNOSIS_PAUSES]; /* the newest that fit */
     size_t pause_count;
     hf_time firm_since; /* HF_NEVER: it is not */

@@ -168,6 +168,18 @@ static void a_ladder_that_fits_already_is_not_doubled(void **state)
     assert_true(connections(&plan) <= 32);
 }
 
+static void one_early_death_among_older_silent_connections_is_no_timer(void **state)
+{
+    struct hf_plan plan = begun(&(struct hf_plan_how){.budget = HF_SECONDS(60)});
+    struct hf_trial trials[] = {dead(HF_SECONDS(2)), dead(HF_SECONDS(9)), dead(HF_SECONDS(9))};
+    trials[1].end.how = trials[2].end.how = HF_HOW_ALIVE;
+    assert_int_equal(hf_plan_adapt(&plan, HF_SECONDS(10), trials, 3, NULL), 0);
+    assert_int_equal(plan.timer, 0);
+    for (size_t i = 0; i < plan.count; i++) {
+        assert_false(plan.arms[i].retired);
+    }
+}
+
 static void deaths_in_the_first_instant_are_no_timer(void **state)
 {
     struct hf_plan plan = begun(&(struct hf_plan_how){.budget = HF_SECONDS(60)});
@@ -318,6 +330,7 @@ int main(void)
         cmocka_unit_test(the_second_path_has_the_key_arms_under_its_own_name),
         cmocka_unit_test(a_silent_death_brings_arms_below_the_suspected_timer_once),
         cmocka_unit_test(a_ladder_that_fits_already_is_not_doubled),
+        cmocka_unit_test(one_early_death_among_older_silent_connections_is_no_timer),
         cmocka_unit_test(deaths_in_the_first_instant_are_no_timer),
         cmocka_unit_test(a_server_that_pings_brings_late_and_missing_pongs),
         cmocka_unit_test(a_silent_path_is_narrowed_between_what_lived_and_what_did_not),
