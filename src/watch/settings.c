@@ -122,11 +122,12 @@ static void take_defaults(struct hf_watch_build *w)
 static struct hf_config_where where_of_word(struct hf_watch_build *w,
                                             const struct hf_watch_word *word)
 {
-    char *label = hf_config_scratch(&w->b, strlen(word->name) + 3);
+    size_t size = strlen(word->name) + 3;
+    char *label = hf_config_scratch(&w->b, size);
     if (label == NULL) {
         return (struct hf_config_where){.label = COMMAND_LINE, .rank = HF_RANK_FLAG};
     }
-    (void)sprintf(label, "--%s", word->name);
+    (void)snprintf(label, size, "--%s", word->name);
     for (char *c = label; *c != '\0'; c++) {
         *c = *c == '_' ? '-' : *c;
     }

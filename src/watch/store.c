@@ -59,11 +59,13 @@ static const char schema[] =
     " told INTEGER, bad INTEGER, cause TEXT, summary TEXT, advice TEXT, evidence TEXT,"
     " PRIMARY KEY(target, kind, id)) WITHOUT ROWID;";
 
+#define INSERT_ENDING                                                                              \
+    "INSERT INTO "                                                                                 \
+    "endings(target,time,judged,is_check,how,how_number,phase,code,http,held_ms,cause,"            \
+    "who,sentence,advice,record) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 static const char *const inserts[ROW_KINDS] = {
     [ROW_MINUTE] = "INSERT OR REPLACE INTO minutes VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-    [ROW_ENDING] =
-        "INSERT INTO endings(target,time,judged,is_check,how,how_number,phase,code,http,"
-        "held_ms,cause,who,sentence,advice,record) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    [ROW_ENDING] = INSERT_ENDING,
     [ROW_INCIDENT] = "INSERT OR REPLACE INTO incidents VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
 };
 
