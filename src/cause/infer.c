@@ -397,8 +397,9 @@ static bool is_firm(const struct hf_verdict *v, const struct weighed *w)
     case MODEL_RATE:
     case MODEL_BUCKET:
         return f->lived >= 2 && f->explained >= 5;
-    case MODEL_FLAT:
     case MODEL_STALLING:
+        return f->explained >= 8 && f->instants >= 3;
+    case MODEL_FLAT:
     case MODEL_FRAME:
         return f->explained >= 8;
     case MODEL_LIFETIME:

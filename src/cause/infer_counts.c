@@ -323,6 +323,42 @@ static void fit_bucket(struct evidence *e, uint16_t kinds, double prior, struct 
     fits_add(fits, &fit);
 }
 
+/* Each message of the client has one answer: the n-th answer is then as good as its question. */
+static bool answers_are_paired(const struct evidence *e)
+{
+    size_t talking = 0, paired = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        double sent = (double)e->facts[i].t->count[HF_MOMENT_SENT];
+        double got = (double)e->facts[i].t->count[HF_MOMENT_GOT];
+        talking += sent >= 2 ? 1 : 0;
+        paired += sent >= 2 && got <= sent && got >= 1 ? 1 : 0;
+    }
+    return talking > 0 && paired * 10 >= talking * 8;
+}
+
+/* A count of answers, told as the message that had none. */
+static void tell_by_question(struct evidence *e, struct fit *fit)
+{
+    double *ours = e->scratch;
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
+        bool foretold;
+        (void)says_moment(e, i, fatal(e, i, fit), &foretold);
+        if (foretold) {
+            ours[count++] =
+                fmin((double)t->count[HF_MOMENT_SENT], (double)t->count[HF_MOMENT_GOT] + 1);
+        }
+    }
+    sort_numbers(ours, count);
+    fit->value = part_of(ours, count, 0.5);
+    fit->low = part_of(ours, count, 0);
+    fit->high = part_of(ours, count, 1);
+    fit->resets = HF_RESETS_SENT;
+}
+
 static void fit_kinds(struct evidence *e, uint16_t kinds, double prior, struct fits *fits)
 {
     double tried[TRIED];
@@ -346,6 +382,12 @@ static void fit_kinds(struct evidence *e, uint16_t kinds, double prior, struct f
         messages_at_death(e, &best, &client);
         best.value = client;
         best.score = whole.score + log(prior);
+        if (kinds == HF_RESETS_GOT && answers_are_paired(e)) {
+            messages_at_death(e, &whole, &client);
+            whole.score = best.score;
+            tell_by_question(e, &whole);
+            best = whole;
+        }
         if (best.explained > 0) {
             fits_add(fits, &best);
         }
@@ -399,7 +441,7 @@ void fit_frames(struct evidence *e, struct fits *fits)
         fit.waits = fmax(0, fit.value - FRAME_SHIFT);
         fit.value = fit.low = fit.high = 0;
         /* That a timer's ends all lie so close behind one would be chance; and few servers ping. */
-        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.05)) + 1.5;
+        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.05)) + 2.2;
         fits_add(fits, &fit);
     }
 }

@@ -194,9 +194,10 @@ static void look_for_stalls(struct fact *f, double rtt, bool echoes)
             break;
         }
         if (resets_of(m->kind) & HF_RESETS_DOWN) {
-            if (asked >= 0 && at - asked > f->late && !is_cut(t, i)) {
-                f->late = at - asked;
-                f->late_at = at;
+            if (asked >= 0 && at - asked > larger(0.5, 10 * rtt) && !is_cut(t, i) &&
+                f->late_count < LATE_MAX) {
+                f->late[f->late_count].wait = at - asked;
+                f->late[f->late_count++].at = at;
             }
             life = at;
             asked = -1;

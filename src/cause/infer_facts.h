@@ -12,23 +12,27 @@
 /* A connection that a model kills, and that lives: nearly never. */
 #define NOISE_LIFE 0.003
 
+#define LATE_MAX 6
+
 /* One trial. All times in seconds; ages from the open. */
 struct fact {
     const struct hf_trial *t;
     double age, unsure;   /* of the end, or of the last look */
     double opened, ended; /* on the watch's clock */
     bool dead;
-    bool silent;    /* ended by silence: when is unsure, and who is open */
-    bool refused;   /* reset as soon as something was sent: it may have been dead for long */
-    bool withheld;  /* it keeps pongs back, and was asked for one */
-    bool stopper;   /* it stops reading */
-    bool big;       /* it sends large messages, which was allowed */
-    double life;    /* age of the server's last sign of life */
-    double asked;   /* age of the first question behind it; -1: none */
-    double late;    /* the longest that an answer took and came; or 0 */
-    double late_at; /* age at which that answer came */
-    bool stalled;   /* it died while questions had been open for long */
-    bool asks;      /* it asks often enough that a stall would be seen */
+    bool silent;   /* ended by silence: when is unsure, and who is open */
+    bool refused;  /* reset as soon as something was sent: it may have been dead for long */
+    bool withheld; /* it keeps pongs back, and was asked for one */
+    bool stopper;  /* it stops reading */
+    bool big;      /* it sends large messages, which was allowed */
+    double life;   /* age of the server's last sign of life */
+    double asked;  /* age of the first question behind it; -1: none */
+    struct {
+        double wait, at; /* how long an answer took, and the age at which it came */
+    } late[LATE_MAX];    /* those that took unusually long */
+    size_t late_count;
+    bool stalled; /* it died while questions had been open for long */
+    bool asks;    /* it asks often enough that a stall would be seen */
 };
 
 /* Of one trial under one timer: the longest gap that it survived, and the gap at its end. */

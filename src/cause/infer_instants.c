@@ -325,49 +325,95 @@ static bool something_was_sent(const struct evidence *e, double from, double to)
     return false;
 }
 
-/* Answers that came late, for several at one time, and nobody died of it. */
+/* How much of this time the watcher itself stood still. */
+static double own_pause(const struct evidence *e, double from, double to)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < e->context->own_pause_count; i++) {
+        double begin = fmax(from, seconds_of(e->context->own_pauses[i].from));
+        double end = fmin(to, seconds_of(e->context->own_pauses[i].to));
+        sum += end > begin ? end - begin : 0;
+    }
+    return sum;
+}
+
+/* Another one was answered late at the same instant. */
+static bool with_others(const struct evidence *e, size_t i, double back)
+{
+    for (size_t k = 0; k < e->count; k++) {
+        const struct fact *g = &e->facts[k];
+        for (size_t n = 0; n < g->late_count && k != i; n++) {
+            if (fabs(g->opened + g->late[n].at - back) < 0.25) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+#define PAUSES_MAX 24
+
+/* The pauses of those that were answered late together, and how many separate ones they are. */
+static size_t late_pauses(struct evidence *e, double *pauses, size_t *episodes)
+{
+    double ends[PAUSES_MAX];
+    size_t count = 0;
+
+    *episodes = 0;
+    for (size_t n = 0; n < LATE_MAX * e->count && count < PAUSES_MAX; n++) {
+        const struct fact *f = &e->facts[n / LATE_MAX];
+        double back, wait, heard;
+        bool known = false;
+        if (n % LATE_MAX >= f->late_count) {
+            continue;
+        }
+        back = f->opened + f->late[n % LATE_MAX].at;
+        wait = f->late[n % LATE_MAX].wait;
+        if (!with_others(e, n / LATE_MAX, back)) {
+            continue;
+        }
+        heard = heard_before(e, back - wait / 2);
+        if (!something_was_sent(e, heard, back) ||
+            own_pause(e, heard, back) > 0.3 * (back - heard)) {
+            continue;
+        }
+        for (size_t k = 0; k < count; k++) {
+            known = known || fabs(ends[k] - back) < 0.5 + 0.5 * wait;
+        }
+        *episodes += known ? 0 : 1;
+        ends[count] = back;
+        pauses[count++] = back - heard;
+    }
+    return count;
+}
+
+/* Answers that came late, for several at one time, and nobody died of it. Once is little: any
+ * machine may be short of time. */
 void fit_stalling(struct evidence *e, struct fits *fits)
 {
     struct fit fit = {.model = MODEL_STALLING, .class = HF_CLASS_BLOCKED_SERVER};
-    double *late = e->scratch, least = fmax(0.5, 10 * e->rtt);
-    double back, heard;
-    size_t together = 0;
-    bool mine;
+    double pauses[PAUSES_MAX];
+    size_t count = late_pauses(e, pauses, &fit.instants);
 
-    for (size_t i = 0; i < e->count; i++) {
-        const struct fact *f = &e->facts[i];
-        if (f->late < least || together == 16) {
-            continue;
-        }
-        mine = false;
-        for (size_t k = 0; k < e->count; k++) {
-            const struct fact *g = &e->facts[k];
-            if (k != i && g->late >= least &&
-                fabs(g->opened + g->late_at - f->opened - f->late_at) < 0.25) {
-                mine = true;
-            }
-        }
-        if (mine) {
-            back = f->opened + f->late_at;
-            heard = heard_before(e, back - f->late / 2);
-            if (something_was_sent(e, heard, back)) {
-                late[together++] = back - heard;
-            }
-        }
-    }
-    if (together < 2) {
+    if (count < 2) {
         return;
     }
-    sort_numbers(late, together);
-    fit.value = fit.waits = part_of(late, together, 0.75);
-    fit.low = late[0];
-    fit.high = late[together - 1];
-    fit.score = 3.2 * fmin((double)together, 4) - 3;
+    sort_numbers(pauses, count);
+    fit.value = fit.waits = part_of(pauses, count, 0.75);
+    fit.low = pauses[0];
+    fit.high = pauses[count - 1];
+    fit.score = 3.2 * fmin((double)count, 4) - 3;
+    if (fit.instants < 2) {
+        fit.score = fmin(fit.score, 3.4) - (fit.value > 2.5 ? 0 : 4);
+    } else if (fit.value < 1.5) {
+        fit.score -= 3 * (1.5 - fit.value);
+    }
     fit.score -= 0.7 * (double)(e->retransmits > 20 ? 20 : e->retransmits);
     for (size_t i = 0; i < e->count; i++) {
         fit.score += e->facts[i].dead ? log(e->floor[i]) : 0;
     }
-    fit.explained = together;
+    fit.explained = count;
     fit.unexplained = e->dead;
     fits_add(fits, &fit);
 }
@@ -417,35 +463,78 @@ static void fit_loss(struct evidence *e, double evidence, struct fits *fits)
     fits_add(fits, &fit);
 }
 
-/* The age behind which a connection showed no more life. */
-static double last_life(const struct fact *f)
+/* It fell silent between its last sign of life and its first question without an answer. */
+static bool fell_silent_at(const struct fact *f, double at)
 {
-    return f->life;
+    return f->dead && f->silent && at > f->ended - f->unsure - 0.3 && at < f->ended + 0.1;
 }
 
-/* All that are open fall silent at one instant. */
+/* The instants that explain most silences, one after the other. */
+static size_t find_outages(const struct evidence *e, double *instants, size_t max)
+{
+    size_t found = 0;
+
+    while (found < max) {
+        size_t most = 0;
+        double best = 0;
+        for (size_t i = 0; i < e->count; i++) {
+            double at = e->facts[i].ended;
+            size_t covered = 0;
+            for (size_t k = 0; k < e->count && e->facts[i].dead && e->facts[i].silent; k++) {
+                bool known = false;
+                for (size_t n = 0; n < found; n++) {
+                    known = known || fell_silent_at(&e->facts[k], instants[n]);
+                }
+                covered += !known && fell_silent_at(&e->facts[k], at) ? 1 : 0;
+            }
+            if (covered > most) {
+                most = covered;
+                best = at;
+            }
+        }
+        if (most < 2) {
+            break;
+        }
+        instants[found++] = best;
+    }
+    return found;
+}
+
+/* What one says of outages: silent behind one, or alive across it. */
+static double says_outage(const struct evidence *e, size_t i, const double *instants, size_t count,
+                          bool *explained)
+{
+    const struct fact *f = &e->facts[i];
+    double says = 0;
+
+    *explained = false;
+    for (size_t k = 0; k < count; k++) {
+        *explained = *explained || fell_silent_at(f, instants[k]);
+        if (f->opened < instants[k] - 0.5 && f->opened + f->life > instants[k] + 1) {
+            says += log(0.1);
+        }
+    }
+    if (*explained) {
+        says += log(0.8 / (f->unsure + 0.5) + e->floor[i]);
+    } else if (f->dead) {
+        says += log(e->floor[i]);
+    }
+    return says;
+}
+
+/* All that are open fall silent at one instant, or at some. */
 static void fit_outage(struct evidence *e, struct fits *fits)
 {
-    struct instant instants[INSTANTS];
-    size_t count = find_instants(e, true, 2.5, instants);
+    double instants[8];
+    size_t found = find_outages(e, instants, 8);
 
-    for (size_t k = 0; k < count; k++) {
-        struct fit fit = {.model = MODEL_OUTAGE, .class = HF_CLASS_NETWORK, .instants = 1};
-        double at = instants[k].at, price = log(fmax(1.5, e->span / 2));
-        fit.score = -price - 0.5;
+    for (size_t count = 1; count <= found; count++) {
+        struct fit fit = {.model = MODEL_OUTAGE, .class = HF_CLASS_NETWORK, .instants = count};
+        fit.score = -(log(fmax(1.5, e->span / 2)) + 0.5) * (double)count;
         for (size_t i = 0; i < e->count; i++) {
-            const struct fact *f = &e->facts[i];
-            double says = 0;
-            bool was_open = f->opened < at - 0.5 && f->ended > at + 0.5;
-            if (f->dead && f->silent && f->ended - f->unsure < at + 2.6 && f->ended > at - 2.6) {
-                says = log(0.8 / (f->unsure + 2.5) + e->floor[i]);
-                fit.explained++;
-            } else if (f->dead) {
-                says = log(e->floor[i]);
-            } else if (was_open && f->opened + last_life(f) > at + 3) {
-                says = log(0.1);
-            }
-            fit.score += says;
+            bool explained;
+            fit.score += says_outage(e, i, instants, count, &explained);
+            fit.explained += explained ? 1 : 0;
         }
         fit.unexplained = e->dead - fit.explained;
         fits_add(fits, &fit);

@@ -272,7 +272,13 @@ static void for_count(struct hf_verdict *v, const struct fit *f)
 
 static void for_network(struct hf_verdict *v, const struct weighed *w, const struct fit *f)
 {
-    if (f->model == MODEL_OUTAGE) {
+    if (f->model == MODEL_OUTAGE && f->instants == 0) {
+        add_line(v, FOR, f->class, "%zu %s fell silent at the age of %.3g s, without an end of TCP",
+                 N_CONNECTIONS(f->explained), f->waits);
+    } else if (f->model == MODEL_OUTAGE && f->instants > 1) {
+        add_line(v, FOR, f->class, "%zu %s fell silent at %zu instants, without an end of TCP",
+                 N_CONNECTIONS(f->explained), f->instants);
+    } else if (f->model == MODEL_OUTAGE) {
         add_line(v, FOR, f->class, "%zu %s fell silent at one instant, without an end of TCP",
                  N_CONNECTIONS(f->explained));
     } else if (f->model == MODEL_FRAME) {

@@ -269,8 +269,9 @@ bool fit_timer(struct evidence *e, bool scans, struct fit *fit)
         for (unsigned shape = 0; shape < (scans ? SHAPES : SHAPE_SCAN); shape++) {
             struct timer t = {(enum shape)shape, lengths[i], 0};
             t.length -= shape == SHAPE_SCAN ? 0.02 : 0;
-            if (t.length < TIMER_LEAST) {
-                continue;
+            if (t.length < TIMER_LEAST ||
+                (shape < SHAPE_LOOSE && shape > 0 && spread_of(t.shape, 0) > 0.2 * t.length)) {
+                continue; /* too blunt for so short a timer */
             }
             t.score = score_timer(e, &t, &explained);
             best = t.score > best.score ? t : best;
