@@ -350,6 +350,15 @@ def test_quiet_holds_alerts_back_and_what_is_still_wrong_behind_it_is_told(watch
     wait_for(lambda: w.targets()["a"]["quiet"], "SIGUSR2 makes it quiet", PATIENCE)
 
 
+def test_a_connection_that_we_renew_is_no_drop(watch, receiver, server):
+    s = server()
+    w = watch(FAST + f"renew: 1s\ntargets: [{{url: '{s.url}', name: a}}]\n" + with_json(receiver))
+    wait_for(lambda: s.accepted >= 2, "it is made anew", PATIENCE)
+    w.wait_state("a", "up")
+    assert [e["judged"] for e in json.loads(w.get("/api/endings"))["endings"]] == ["ours"] * (s.accepted - 1)
+    assert not receiver.posts and "drops_total{" not in w.get("/metrics")
+
+
 # ---- certificates
 
 @pytest.fixture(scope="module")

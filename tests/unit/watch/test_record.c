@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MINUTE 60000
@@ -377,6 +378,76 @@ static void a_folder_that_is_not_there_is_said(void **unused)
     hf_store_close(s);
 }
 
+static int64_t count_of(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    int64_t count = -1;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK && sqlite3_step(q) == SQLITE_ROW) {
+        count = sqlite3_column_int64(q, 0);
+    }
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return count;
+}
+
+static void what_is_older_than_the_retention_goes_but_not_an_open_incident(void **unused)
+{
+    char path[128];
+    hf_wall now = (hf_wall)time(NULL) * 1000;
+    path_of(path, "old.db");
+    struct hf_store *s = hf_store_open(path, HF_SECONDS(30LL * 86400));
+    assert_true(hf_store_start(s));
+    for (int days = 0; days < 4; days++) {
+        hf_wall then = now - (hf_wall)days * 86400000;
+        struct hf_record_ending e = ending(then, HF_JUDGED_OLD, 1000);
+        struct hf_record_incident open = incident(then, HF_INCIDENT_SLOW);
+        struct hf_record_incident over = incident(then, HF_INCIDENT_DROP);
+        const struct hf_record_minute m = {.minute = then / MINUTE, .up_ms = 1};
+        over.closed = then;
+        hf_store_ending(s, "a", &e);
+        hf_store_incident(s, "a", &open);
+        hf_store_incident(s, "a", &over);
+        hf_store_minute(s, "a", &m);
+        hf_record_ending_fini(&e);
+        hf_record_incident_fini(&open);
+        hf_record_incident_fini(&over);
+    }
+    hf_store_close(s);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM endings"), 4);
+    s = hf_store_open(path, HF_SECONDS(36 * 3600)); /* a day and a half */
+    assert_true(hf_store_start(s));
+    for (int n = 0; n < 3000 && count_of(path, "SELECT count(*) FROM incidents") != 6; n++) {
+        (void)usleep(5000);
+    }
+    hf_store_close(s);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM endings"), 2);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM minutes"), 2);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM incidents WHERE closed=0"), 4);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM incidents WHERE closed>0"), 2);
+}
+
+static void a_file_of_a_newer_holdfast_is_left_alone(void **unused)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    struct hf_store_state state;
+    path_of(path, "newer.db");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "PRAGMA user_version=99; CREATE TABLE other(x)", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    struct hf_store *s = hf_store_open(path, HF_SECONDS(86400));
+    hf_store_look(s, &state);
+    assert_false(state.works);
+    assert_non_null(strstr(state.message, "newer holdfast"));
+    hf_store_close(s);
+    assert_int_equal(count_of(path, "SELECT count(*) FROM sqlite_master"), 1);
+    assert_int_equal(count_of(path, "PRAGMA user_version"), 99);
+}
+
 static void rows_that_cannot_be_written_are_bounded(void **unused)
 {
     struct hf_store_state state;
@@ -416,6 +487,8 @@ int main(void)
         cmocka_unit_test(a_locked_file_is_said_and_what_waits_is_written_when_it_is_free),
         cmocka_unit_test(a_file_that_is_no_database_is_said_and_left_alone),
         cmocka_unit_test(a_folder_that_is_not_there_is_said),
+        cmocka_unit_test(what_is_older_than_the_retention_goes_but_not_an_open_incident),
+        cmocka_unit_test(a_file_of_a_newer_holdfast_is_left_alone),
         cmocka_unit_test(rows_that_cannot_be_written_are_bounded),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
