@@ -4,13 +4,14 @@
 #include "fuzz.h"
 #include "logs/reader.h"
 
+static volatile uint8_t looked_at; /* so that the reading is not optimised away */
+
 static void check_slice(struct hf_slice s)
 {
-    uint8_t sum = 0;
     for (size_t i = 0; i < s.len; i++) { /* the sanitizer looks at each byte */
-        sum ^= s.ptr[i];
+        looked_at ^= s.ptr[i];
     }
-    HF_ASSERT(sum <= UINT8_MAX && s.len <= HF_LOGS_LINE_MAX);
+    HF_ASSERT(s.len <= HF_LOGS_LINE_MAX);
 }
 
 static void check_event(const struct hf_logs_event *e)

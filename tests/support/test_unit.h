@@ -21,7 +21,8 @@ static inline void test_assert_slice(struct hf_slice got, struct hf_slice wanted
                                      int line)
 {
     if (!hf_slice_eq(got, wanted)) {
-        print_error("got    \"%.*s\"\nwanted \"%.*s\"\n", HF_SLICE_ARG(got), HF_SLICE_ARG(wanted));
+        print_error("got    \"%.*s\"\nwanted \"%.*s\"\n", (int)got.len,
+                    got.len > 0 ? (const char *)got.ptr : "", HF_SLICE_ARG(wanted));
         _fail(file, line);
     }
 }

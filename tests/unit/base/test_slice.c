@@ -76,7 +76,6 @@ static void find_and_search_give_the_first_place_or_the_length(void **state)
     assert_int_equal(hf_slice_search(hf_slice(NULL, 0), of("a")), 0);
 }
 
-/* The text ends where its memory ends, so that one byte too far is seen by the sanitizer. */
 static void a_part_is_found_in_upper_and_lower_case(void **state)
 {
     assert_true(hf_slice_contains_nocase(of("CloudFront"), of("front")));
@@ -88,6 +87,7 @@ static void a_part_is_found_in_upper_and_lower_case(void **state)
     assert_false(hf_slice_contains_nocase(hf_slice(NULL, 0), of("a")));
 }
 
+/* The text ends where its memory ends, so that one byte too far is seen by the sanitizer. */
 static void a_search_does_not_read_beyond_the_text(void **state)
 {
     uint8_t *text = malloc(3);
