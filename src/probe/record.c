@@ -165,7 +165,9 @@ static void say_open_end(const struct hf_trial_end *e, const char *age, struct h
     case HF_HOW_CLOSE:
         hf_buffer_addf(out, "closed by the server after %s with ", age);
         hf_buffer_addf(out, e->code == 1005 ? "an empty Close (1005)" : "code %u", e->code);
-        hf_buffer_addf(out, e->reason[0] == '\0' ? "" : " \"%s\"", e->reason);
+        if (e->reason[0] != '\0') {
+            hf_buffer_addf(out, " \"%s\"", e->reason);
+        }
         break;
     case HF_HOW_FIN:
         hf_buffer_addf(out, "ended by the other side after %s, without a Close frame (1006, FIN)",
