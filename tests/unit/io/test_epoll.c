@@ -170,7 +170,7 @@ static void options_of_the_listener_reach_the_accepted_socket(void **state)
 {
     struct hf_loop *loop = hf_epoll_new();
     struct door door = {0};
-    struct hf_listen how = {.options = {HF_SECONDS(61), HF_SECONDS(7), 3, HF_SECONDS(9), 16384}};
+    struct hf_listen how = {.options = {HF_SECONDS(61), HF_SECONDS(7), 3, HF_SECONDS(9), 16384, 0}};
     tcp_address(NULL, &how.address);
     listen_or_fail(loop, &how, &door);
     int highest = open("/dev/null", O_RDONLY | O_CLOEXEC);
