@@ -216,6 +216,8 @@ static void say_opening_end(const struct hf_trial_end *e, const char *age, struc
     case HF_HOW_STATUS:
         if (e->http == 101) {
             hf_buffer_addf(out, "the handshake was answered with 101, but %s", e->reason);
+        } else if (e->http == 0) {
+            hf_buffer_addf(out, "the handshake's answer was not understood: %s", e->reason);
         } else {
             hf_buffer_addf(out, "the handshake was answered with %s instead of 101", e->reason);
         }

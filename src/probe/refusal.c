@@ -189,6 +189,106 @@ void hf_refusal_explain(const struct hf_target *t, const struct hf_head *head, s
                                 : "The server does not accept this handshake.");
 }
 
+/* What OpenSSL's words for a failure mean. */
+static const struct {
+    const char *word, *text;
+} tls_meanings[] = {
+    {"wrong version number",
+     "The port does not speak TLS: use ws: instead of wss:, or another port."},
+    {"packet length too long", "The port does not speak TLS: use ws: instead of wss:."},
+    {"certificate has expired", "The certificate has expired: renew it, and reload the server that "
+                                "holds it."},
+    {"not yet valid", "The certificate's time has not begun: look at the clocks."},
+    {"self-signed certificate in certificate chain", "The chain ends in an authority that is not "
+                                                     "trusted here: name it with --cacert, or a "
+                                                     "proxy of the network opens TLS on the way."},
+    {"self-signed",
+     "The certificate is signed by itself: name it with --cacert, or -k accepts any."},
+    {"unable to get local issuer", "The server does not send its whole chain (the intermediate "
+                                   "certificate is missing), or its authority is not trusted here: "
+                                   "--cacert."},
+    {"mismatch", "The certificate is for other names than the one in the URL: another server "
+                 "answers at this address, or the name is missing in the certificate."},
+    {"handshake failure", "No version or cipher in common, or the server wants a name (SNI) or a "
+                          "client's certificate that it did not get."},
+    {"unrecognized name", "The server has no certificate for this name."},
+    {"closed the connection",
+     "The server hung up in the TLS handshake: it may not speak TLS at this "
+     "port, not know the name, or something on the way forbids it."},
+};
+
+static void explain_tls(const char *reason, struct hf_buffer *out)
+{
+    for (size_t i = 0; i < sizeof(tls_meanings) / sizeof(tls_meanings[0]); i++) {
+        if (has(hf_slice_of(reason), tls_meanings[i].word)) {
+            hf_buffer_add_text(out, tls_meanings[i].text);
+            return;
+        }
+    }
+}
+
+static void explain_hang_up(const struct hf_target *t, enum hf_trial_phase phase,
+                            struct hf_buffer *out)
+{
+    if (phase == HF_PHASE_UPGRADE && !t->url.tls) {
+        hf_buffer_add_text(out, "The port may want TLS (use wss:), or not be an HTTP server; some "
+                                "firewalls hang up like this too.");
+    } else if (phase == HF_PHASE_UPGRADE) {
+        hf_buffer_add_text(out,
+                           "The server took the request and hung up: it does not know WebSocket "
+                           "at this address, or it crashed; its log may say.");
+    }
+}
+
+void hf_failure_explain(const struct hf_target *t, const struct hf_trial *trial,
+                        struct hf_buffer *out)
+{
+    const struct hf_trial_end *e = &trial->end;
+    if (hf_trial_was_open(trial)) {
+        return;
+    }
+    switch (e->how) {
+    case HF_HOW_TLS:
+        explain_tls(e->reason, out);
+        break;
+    case HF_HOW_FIN:
+    case HF_HOW_RST:
+        explain_hang_up(t, e->phase, out);
+        break;
+    case HF_HOW_STATUS:
+        if (e->http == 0) {
+            hf_buffer_add_text(out, t->url.tls ? "What listens at this port is no HTTP server."
+                                               : "What listens at this port is no HTTP server; if "
+                                                 "it speaks TLS, use wss: instead of ws:.");
+        }
+        break;
+    case HF_HOW_REFUSED:
+        hf_buffer_add_text(out, "The server is down, listens at another port or address, or a "
+                                "firewall rejects.");
+        break;
+    case HF_HOW_UNREACHABLE:
+        hf_buffer_add_text(out,
+                           "The address does not answer: a firewall drops, the host is down, or "
+                           "there is no route (try -4 and -6).");
+        break;
+    case HF_HOW_SLOW:
+        hf_buffer_add_text(out,
+                           "The connection stands, but the answer does not come: the application "
+                           "is overloaded or blocked, or waits for something before it accepts.");
+        break;
+    case HF_HOW_ALIVE:
+    case HF_HOW_ENDED_BY_US:
+    case HF_HOW_CLOSE:
+    case HF_HOW_SILENCE:
+    case HF_HOW_TIMEOUT:
+    case HF_HOW_FAULT:
+    case HF_HOW_NO_NAME:
+    case HF_HOW_ERRNO:
+    case HF_HOW_KINDS:
+        break;
+    }
+}
+
 bool hf_refusal_header_matters(struct hf_slice name)
 {
     static const char *const known[] = {

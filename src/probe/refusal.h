@@ -4,12 +4,17 @@
 #ifndef HF_PROBE_REFUSAL_H
 #define HF_PROBE_REFUSAL_H
 
+#include "cause/trial.h"
 #include "http/head.h"
 #include "probe/target.h"
 
 /* One or two sentences for a person: what it usually means, and what to try. body: its beginning.
  * head may also be a 101 that was not accepted. */
 void hf_refusal_explain(const struct hf_target *t, const struct hf_head *head, struct hf_slice body,
+                        struct hf_buffer *out);
+/* The same for a handshake that failed without an answer: name, TCP, TLS, silence. Nothing for one
+ * that was open. */
+void hf_failure_explain(const struct hf_target *t, const struct hf_trial *trial,
                         struct hf_buffer *out);
 /* True for the headers of an answer that help to understand it. */
 bool hf_refusal_header_matters(struct hf_slice name);

@@ -263,6 +263,8 @@ static void json_end(struct probe_connection *c, const struct hf_probe_event *ev
     if (event->head != NULL) {
         add_headers(event->head, out);
         hf_json_text(out, "body", hf_slice_first(event->data, 1024));
+    }
+    if (meaning.len > 0) {
         hf_json_text(out, "meaning", meaning);
     }
     hf_say_end(&c->run->say);
@@ -336,6 +338,8 @@ static void text_end(struct probe_connection *c, const struct hf_probe_event *ev
                 HF_SLICE_ARG(hf_buffer_slice(&clean)));
     if (event->head != NULL) {
         text_refusal(c, event, meaning);
+    } else if (meaning.len > 0) {
+        hf_say_line(&c->run->say, "    %.*s", HF_SLICE_ARG(meaning));
     } else if (c->run->connections <= 3 && dead && hf_trial_was_open(t)) {
         text_causes(c, t);
     }
@@ -351,6 +355,8 @@ void probe_say_end(struct probe_connection *c, const struct hf_probe_event *even
     hf_trial_sentence(t, &sentence);
     if (event->head != NULL) {
         hf_refusal_explain(&c->run->target, event->head, event->data, &meaning);
+    } else {
+        hf_failure_explain(&c->run->target, t, &meaning);
     }
     if (c->run->say.json) {
         json_end(c, event, hf_buffer_slice(&sentence), hf_buffer_slice(&meaning));

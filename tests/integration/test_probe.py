@@ -262,9 +262,25 @@ def test_nobody_there_no_name_and_no_tls_are_said_plainly(backend, echo):
     assert name.code == 3 and name.end["how"] == "no_name"
     tls = probe(f"wss://127.0.0.1:{echo.port}")
     assert tls.code == 3 and (tls.end["how"], tls.end["phase"]) == ("tls", "tls") and tls.end["reason"]
+    assert "use ws:" in tls.end["meaning"]
     b = backend(lambda c: time.sleep(20))
     slow = probe("--connect-timeout", "300ms", ws(b))
     assert slow.code == 3 and (slow.end["how"], slow.end["phase"]) == ("slow", "upgrade")
+
+
+def test_a_port_that_wants_tls_or_is_no_http_server_is_explained(authority, backend):
+    b = backend(tls=authority.server_context("localhost"))
+    p = probe(ws(b).replace("wss", "ws"))
+    assert p.code == 3 and "use wss:" in p.end["meaning"], p.end
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def greet():
+            sock, _ = listener.accept()
+            sock.recv(4096)
+            sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            sock.close()
+        threading.Thread(target=greet, daemon=True).start()
+        p = probe(f"ws://127.0.0.1:{listener.getsockname()[1]}")
+    assert p.code == 3 and p.end["how"] == "status" and "no HTTP server" in p.end["meaning"] and "not understood" in p.end["text"]
 
 
 def test_tls_is_verified_and_tells_when_the_certificate_ends(authority, backend):

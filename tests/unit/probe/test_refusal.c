@@ -53,6 +53,40 @@ static void each_status_has_a_meaning_and_the_ones_with_several_look_closer(void
     }
 }
 
+static void fails_as(const char *url, enum hf_trial_how how, enum hf_trial_phase phase,
+                     const char *reason, const char *wanted)
+{
+    struct hf_target target;
+    struct hf_buffer out;
+    struct hf_trial trial = {.end = {.how = how, .phase = phase}};
+    const char *fault;
+    hf_target_init(&target);
+    hf_buffer_init(&out, &hf_heap, 4096);
+    assert_true(hf_url_parse(hf_slice_of(url), &target.url, &fault));
+    (void)snprintf(trial.end.reason, sizeof(trial.end.reason), "%s", reason);
+    hf_failure_explain(&target, &trial, &out);
+    hf_buffer_add_byte(&out, 0);
+    if (*wanted == '\0' ? out.len > 1 : strstr((const char *)out.data, wanted) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", wanted, (const char *)out.data);
+    }
+    hf_buffer_reset(&out);
+}
+
+static void what_fails_without_an_answer_is_explained_as_far_as_it_tells(void **state)
+{
+    fails_as("wss://h/", HF_HOW_TLS, HF_PHASE_TLS, "wrong version number", "use ws:");
+    fails_as("wss://h/", HF_HOW_TLS, HF_PHASE_TLS, "certificate verify failed: hostname mismatch",
+             "other names");
+    fails_as("wss://h/", HF_HOW_TLS, HF_PHASE_TLS,
+             "certificate verify failed: certificate has expired", "renew");
+    fails_as("wss://h/", HF_HOW_TLS, HF_PHASE_TLS, "something else", "");
+    fails_as("ws://h/", HF_HOW_FIN, HF_PHASE_UPGRADE, "", "use wss:");
+    fails_as("wss://h/", HF_HOW_RST, HF_PHASE_UPGRADE, "", "its log");
+    fails_as("ws://h/", HF_HOW_STATUS, HF_PHASE_UPGRADE, "", "no HTTP server");
+    fails_as("ws://h/", HF_HOW_REFUSED, HF_PHASE_TCP, "", "is down");
+    fails_as("ws://h/", HF_HOW_FIN, HF_PHASE_OPEN, "", "");
+}
+
 static void text_is(const char *body, size_t max, const char *wanted)
 {
     struct hf_buffer out;
@@ -78,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_status_has_a_meaning_and_the_ones_with_several_look_closer),
+        cmocka_unit_test(what_fails_without_an_answer_is_explained_as_far_as_it_tells),
         cmocka_unit_test(of_a_page_its_text_alone_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
