@@ -4,6 +4,8 @@
 #include "fuzz.h"
 #include "probe/refusal.h"
 
+#include <stdio.h>
+
 #define MAX 300
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -23,6 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             (void)hf_refusal_header_matters(head.headers[i].name);
         }
     }
+    struct hf_trial trial = {.end = {.how = HF_HOW_TLS, .phase = HF_PHASE_TLS}};
+    (void)snprintf(trial.end.reason, sizeof(trial.end.reason), "%.*s",
+                   (int)(size < 100 ? size : 100), (const char *)data);
+    hf_failure_explain(&target, &trial, &out);
     hf_buffer_clear(&out);
     hf_refusal_body_text(all, MAX, &out);
     HF_ASSERT(out.len <= MAX + 1);
