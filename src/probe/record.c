@@ -276,7 +276,7 @@ static void say_silence(const struct hf_trial *t, struct hf_buffer *out)
     }
 }
 
-void hf_trial_sentence(const struct hf_trial *t, struct hf_buffer *out)
+static void say_all(const struct hf_trial *t, struct hf_buffer *out)
 {
     const struct hf_trial_end *e = &t->end;
     char age[24];
@@ -295,4 +295,24 @@ void hf_trial_sentence(const struct hf_trial *t, struct hf_buffer *out)
     }
     say_open_end(e, age, out);
     say_silence(t, out);
+}
+
+/* What a stranger said stands in it: no control of a terminal, no second line. */
+static void blank_controls(struct hf_slice text)
+{
+    uint8_t *c = (uint8_t *)(uintptr_t)text.ptr;
+    for (size_t i = 0; i < text.len; i++) {
+        if (c[i] < ' ' || c[i] == 0x7f) {
+            c[i] = ' ';
+        } else if (c[i] == 0xc2 && i + 1 < text.len && c[i + 1] >= 0x80 && c[i + 1] < 0xa0) {
+            c[i] = c[i + 1] = ' '; /* C1 */
+        }
+    }
+}
+
+void hf_trial_sentence(const struct hf_trial *t, struct hf_buffer *out)
+{
+    const size_t start = out->len;
+    say_all(t, out);
+    blank_controls(hf_slice_from(hf_buffer_slice(out), start));
 }

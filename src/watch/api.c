@@ -211,7 +211,8 @@ void hf_watch_api_incidents(struct hf_watch *w, const char *target, struct hf_bu
 
 #define TYPE_JSON "application/json"
 
-/* A parameter, decoded; NULL: it is not there, or not a text. The caller frees it. */
+/* A parameter, decoded; NULL: it is not there. What is no text is "", which names nothing: were it
+ * taken for absent, a target that is written wrongly would mean all. The caller frees it. */
 static char *parameter(const struct hf_httpd_request *request, const char *name)
 {
     struct hf_slice value;
@@ -221,7 +222,7 @@ static char *parameter(const struct hf_httpd_request *request, const char *name)
     }
     hf_buffer_init(&text, &hf_heap, 4096);
     bool good = hf_percent_decode(value, &text) && !text.failed;
-    char *copy = good ? hf_alloc_text(&hf_heap, hf_buffer_slice(&text)) : NULL;
+    char *copy = hf_alloc_text(&hf_heap, good ? hf_buffer_slice(&text) : HF_LITERAL(""));
     hf_buffer_reset(&text);
     return copy;
 }

@@ -469,6 +469,7 @@ static void read_commands(struct hf_courier *c)
         bool late = monotonic() >= ch->deadline;
         if (late) {
             (void)kill(-ch->pid, SIGKILL);
+            (void)kill(ch->pid, SIGKILL); /* it may have left its group */
         }
         if (waitpid(ch->pid, &status, late ? 0 : WNOHANG) == ch->pid) {
             command_ended(c, ch, status, late);
@@ -533,6 +534,7 @@ static void end_all(struct hf_courier *c)
         forget_post(c, ch);
         if (ch->pid != 0) {
             (void)kill(-ch->pid, SIGKILL);
+            (void)kill(ch->pid, SIGKILL);
             (void)waitpid(ch->pid, NULL, 0);
             if (ch->pidfd >= 0) {
                 (void)close(ch->pidfd);

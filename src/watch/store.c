@@ -187,6 +187,17 @@ static char *column(sqlite3_stmt *q, int i)
     return strdup(text == NULL ? "" : text);
 }
 
+/* Damage that SQLite does not see must not become a time that nothing can be reckoned with. */
+static bool is_time(hf_wall time)
+{
+    return time >= 0 && time < 253402300800000; /* the year 10000 */
+}
+
+static hf_time held_of(double ms)
+{
+    return ms >= 0 && ms < 253402300800000.0 ? (hf_time)(ms * 1000) : -HF_SECONDS(1);
+}
+
 static void load_endings(struct hf_store *s, sqlite3_stmt *q, struct hf_record *r)
 {
     while (sqlite3_step(q) == SQLITE_ROW) {
@@ -198,7 +209,7 @@ static void load_endings(struct hf_store *s, sqlite3_stmt *q, struct hf_record *
             .phase = (uint8_t)sqlite3_column_int(q, 4),
             .code = (uint16_t)sqlite3_column_int(q, 5),
             .http = (uint16_t)sqlite3_column_int(q, 6),
-            .held = (hf_time)(sqlite3_column_double(q, 7) * 1000),
+            .held = held_of(sqlite3_column_double(q, 7)),
             .sentence = column(q, 10),
             .advice = column(q, 11),
             .json = column(q, 12),
@@ -207,8 +218,9 @@ static void load_endings(struct hf_store *s, sqlite3_stmt *q, struct hf_record *
         const char *who = (const char *)sqlite3_column_text(q, 9);
         (void)snprintf(e.cause, sizeof(e.cause), "%s", cause == NULL ? "" : cause);
         (void)snprintf(e.who, sizeof(e.who), "%s", who == NULL ? "" : who);
-        if (e.judged == HF_JUDGEMENTS || e.how >= HF_HOW_KINDS || e.phase > HF_PHASE_OPEN ||
-            e.sentence == NULL || e.advice == NULL || e.json == NULL) {
+        if (!is_time(e.time) || !is_time(e.held / 1000) || e.judged == HF_JUDGEMENTS ||
+            e.how >= HF_HOW_KINDS || e.phase > HF_PHASE_OPEN || e.sentence == NULL ||
+            e.advice == NULL || e.json == NULL) {
             hf_record_ending_fini(&e); /* a row that was not written by this program */
         } else {
             hf_record_ending_add(r, &e, false);
@@ -234,7 +246,9 @@ static void load_incidents(struct hf_store *s, sqlite3_stmt *q, struct hf_record
         };
         const char *cause = (const char *)sqlite3_column_text(q, 8);
         (void)snprintf(i.cause, sizeof(i.cause), "%s", cause == NULL ? "" : cause);
-        if (i.kind == HF_INCIDENT_KINDS || i.summary == NULL || i.advice == NULL ||
+        const bool timely = is_time(i.id) && is_time(i.opened) && is_time(i.last_bad) &&
+                            is_time(i.last_told) && is_time(i.closed);
+        if (!timely || i.kind == HF_INCIDENT_KINDS || i.summary == NULL || i.advice == NULL ||
             i.evidence == NULL) {
             hf_record_incident_fini(&i);
         } else {

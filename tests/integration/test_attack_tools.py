@@ -9,9 +9,11 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -257,3 +259,62 @@ def test_logs_print_nothing_of_a_log_that_steers_the_terminal_or_forges_lines(tm
         assert done.returncode == 1 and "200 WebSockets ended" in done.stdout
         assert steers(done.stdout + done.stderr) == [] and "s3cret" not in done.stdout
         assert not [line for line in done.stdout.splitlines() if line.startswith("forged")]
+
+
+# ---- watch
+
+@pytest.fixture
+def watched(tmp_path, scene, hostile):
+    """A watch with a database over a target that says evil things as it closes; ask(path, method) asks its page."""
+    port = free_port()
+    url = hostile(lambda connection: (connection.sendall(close_frame("\"><script>a()</script>\x1b[2J\x9b31m|x=1\nforged")), connection.recv(1)))
+    file = tmp_path / "watch.yaml"
+    file.write_text(f"listen: 127.0.0.1:{port}\ndatabase: {tmp_path}/w.db\ntargets:\n"
+                    f'  - {{url: "{url}", name: evil, backoff_max: 100ms, check_every: 1h, drop_for: 1 in 1m}}\n'
+                    f"channels:\n  - {{name: c, type: command, command: [sh, -c, 'env > {tmp_path}/env.txt']}}\n")
+
+    def start():
+        watch = Process([BINARY, "watch", "-c", file], tmp_path, "watch")
+        scene.callback(watch.stop)
+        return watch.wait_listening(("127.0.0.1", port))
+
+    def ask(path, method="GET"):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method), timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+    return start, ask, tmp_path
+
+
+def test_watch_shows_what_a_server_says_without_markup_controls_or_secrets(watched):
+    start, ask, folder = watched
+    start()
+    wait_for(lambda: "a()" in ask("/")[1] and (folder / "env.txt").exists(), "an ending is shown and told", 15)
+    for path in ("/", "/api/endings", "/api/incidents", "/api/targets", "/metrics"):
+        status, text = ask(path)
+        assert status == 200 and "s3cret" not in text and steers(text) == [], path
+    assert "<script" not in ask("/")[1]
+    told = wait_for(lambda: (folder / "env.txt").read_text(errors="surrogateescape"), "the command was told")
+    assert "s3cret" not in told and steers(told) == [] and not [line for line in told.splitlines() if line.startswith("forged")]
+
+
+@pytest.mark.parametrize("target", ["%", "%zz", "%00", "other"])
+def test_a_target_that_is_written_wrongly_does_not_mean_all_of_them(watched, target):
+    start, ask, _ = watched
+    start()
+    assert ask(f"/quiet?for=1h&target={target}", "POST")[0] == 404
+    assert "holdfast_watch_quiet{target=\"evil\"} 0" in ask("/metrics")[1]
+
+
+def test_times_in_a_damaged_history_are_left_out(watched):
+    start, ask, folder = watched
+    watch = start()
+    wait_for(lambda: "a()" in ask("/api/incidents")[1], "an incident", 15)
+    watch.stop(15)
+    with contextlib.closing(sqlite3.connect(folder / "w.db")) as db:
+        db.execute("UPDATE incidents SET opened=?, last_bad=?, closed=0", (-2**63, 2**63 - 1))
+        db.execute("UPDATE endings SET time=?, held_ms=1e308", (2**63 - 1,))
+        db.commit()
+    start()
+    assert ask("/")[0] == ask("/metrics")[0] == 200 and "9999-" not in ask("/api/endings")[1]
