@@ -45,14 +45,14 @@ def diagnose(scene, keep):
     return verdict, late, time.monotonic() - begun
 
 
-def one(name, seed, noise=0.0, check=False, keep=None, budget_max=None):
+def one(name, seed, noise=0.0, check=False, keep=None, budget_max=None, stretch=1):
     """Runs one killer once. A record for the report; check: a plain client looks, and diagnose is left out."""
     record = {"killer": name, "seed": seed, "noise": False}
     try:
-        with Scene(name, seed, Scene.noisy(name, seed, noise)) as scene:
+        with Scene(name, seed, Scene.noisy(name, seed, noise), stretch) as scene:
             record["noise"] = scene.noise
             KILLERS[name](scene)
-            scene.budget = min(scene.budget, budget_max or scene.budget)
+            scene.budget = min(int(scene.budget * stretch), budget_max or 10 ** 6)
             record["facts"], record["options"] = scene.facts, [word[:60] for word in scene.options]
             if check:
                 good, seen = witness.check(scene)

@@ -207,6 +207,15 @@ def node_limiter(scene):
 
 
 @killer
+def node_window_limiter(scene):
+    """So many messages in a window: who is slow never meets it, and the ramp of --allow-load does."""
+    count, window = scene.draw("limit", 8, 20, 0), scene.draw("window", 1.5, 3)
+    scene.ask(scene.node({"limit": [count, scene.choose("how", 1008, "terminate"), window], "answer": scene.choose("answer", "echo", "silent")}).wait())
+    scene.options += ["--send", '{"type":"say","text":"hello"}', "--every", "1s", "--allow-load"]
+    scene.truth = Truth("message_limit", count)
+
+
+@killer
 def node_chunk_limiter(scene):
     """It counts what the application streams as well as what the client says, and one answer is several messages."""
     chunks, questions = scene.draw("chunks", 4, 9, 0), scene.draw("questions", 3, 8, 0)

@@ -22,6 +22,8 @@ APPS = HERE / "apps"
 BINARY = Path(os.environ.get("HOLDFAST_BIN", ROOT / "build" / "holdfast"))
 
 
+# The drawn parameters that are times of the killer, which `--stretch` makes longer.
+TIMES = {"timer", "period", "grace", "first", "interval", "timeout", "age", "after", "seconds", "blocked", "noise_mean"}
 LOAD = """
 import time
 while True:
@@ -40,8 +42,8 @@ class Scene:
     """What one run of a killer starts, from one seed. After it was set up: url, options (what a person who asks would say),
     truth (or a function that gives it when the run is over), budget (seconds for diagnose)."""
 
-    def __init__(self, name, seed, noise=False):
-        self.name, self.seed, self.noise = name, seed, noise
+    def __init__(self, name, seed, noise=False, stretch=1):
+        self.name, self.seed, self.noise, self.stretch = name, seed, noise, stretch
         self.random = random.Random(f"{name} {seed}")
         self.stack = contextlib.ExitStack()
         self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="hfm")))
@@ -62,6 +64,8 @@ class Scene:
     def draw(self, name, low, high, digits=2):
         """A random parameter, noted; whole numbers with digits=0."""
         value = round(self.random.uniform(low, high), digits) if digits else self.random.randint(low, high)
+        if name in TIMES and self.stretch != 1:
+            value = round(value * self.stretch, digits) if digits else max(1, round(value * self.stretch))
         self.facts[name] = value
         return value
 

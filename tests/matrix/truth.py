@@ -34,7 +34,7 @@ class Truth:
     def __str__(self):
         if self.low is None:
             return self.name
-        return f"{self.name} {self.low:g}" + ("" if self.high is None else f" to {self.high:g}")
+        return f"{self.name} {self.low:g}" + ("" if self.high in (None, self.low) else f" to {self.high:g}")
 
 
 def judge(truth, verdict):
