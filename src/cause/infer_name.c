@@ -42,7 +42,9 @@ static uint16_t useless_resets(const struct weighed *w, double timer, uint16_t n
                         ? 1
                         : 0;
         }
-        useless |= died >= 2 && (named & 1u << bit) == 0 ? (uint16_t)(1u << bit) : 0;
+        if (died >= 2 && (named & 1u << bit) == 0) {
+            useless = (uint16_t)(useless | 1u << bit);
+        }
     }
     return useless;
 }

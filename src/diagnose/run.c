@@ -612,7 +612,7 @@ void hf_diagnosis_stop(struct hf_diagnosis *d)
 /* The budget is a bound on the whole command, its closing and its writing too. */
 static hf_time margin_of(hf_time budget)
 {
-    const hf_time margin = budget / 8;
+    const hf_time margin = budget / 5;
     return margin < HF_MS(1300) ? margin : HF_MS(1300);
 }
 

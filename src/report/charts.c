@@ -385,7 +385,7 @@ void hf_chart_survival(const struct hf_report *r, const struct hf_allocator *all
         "is a cliff, loss is a slope.");
     hf_svg_seconds(out, &f, "age in seconds");
     for (int percent = 0; percent <= 100; percent += 25) {
-        char text[8];
+        char text[16];
         const double y = hf_svg_y(&f, percent / 100.0);
         (void)snprintf(text, sizeof(text), "%d %%", percent);
         hf_buffer_addf(out,

@@ -89,7 +89,7 @@ def test_the_budget_is_a_bound_on_the_whole_run_also_when_nobody_answers(scene):
     with concurrent.futures.ThreadPoolExecutor(2) as both:
         for code, records, _, seconds in both.map(run, ([f"ws://127.0.0.1:{silent.getsockname()[1]}/"], [f"wss://127.0.0.1:{silent.getsockname()[1]}/"])):
             assert code == 3 and verdict_of(records)["class"] == "handshake"
-            assert seconds < 5
+            assert seconds < (7 if "build-test" in str(BINARY) else 5)  # a sanitizer begins and ends slowly
 
 
 def test_an_interrupt_ends_it_with_the_verdict_of_what_is_known(echo):
