@@ -655,7 +655,8 @@ bool hf_link_refit(struct hf_link *l)
             return false;
         }
     }
-    for (struct hf_list *node = p->toxics.next; node != &p->toxics; node = node->next) {
+    for (struct hf_list *node = p->toxics.next; node != &p->toxics && effects != NULL;
+         node = node->next) {
         struct hf_toxic *t = HF_CONTAINER(node, struct hf_toxic, node);
         struct hf_effect *old = effect_for(l, t);
         if (old != NULL) {

@@ -517,8 +517,11 @@ static bool value_of(const struct hf_chaos_profile *p, struct hf_slice text, dou
 {
     char *end = NULL;
     size_t dot = hf_slice_find(text, '.');
+    if (text.len == 0) { /* "-" alone */
+        return false;
+    }
     *value = strtod((const char *)text.ptr, &end);
-    if (text.len > 0 && *end == '\0' && isfinite(*value)) {
+    if (*end == '\0' && isfinite(*value)) {
         return true;
     }
     const struct hf_toxic *t = toxic_of(p, hf_slice_first(text, dot));

@@ -117,6 +117,24 @@ static void every_fault_of_a_file_is_told_with_its_place(void **state)
     hf_buffer_reset(&errors);
 }
 
+static void a_value_that_is_none_is_refused(void **state)
+{
+    static const char *const values[] = {
+        "\"\"", "\"-\"", "idle_timeout.reason", "idle_timeout.", ".timeout", "[1, x]", "nan"};
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        char text[128];
+        struct hf_buffer errors;
+        struct hf_chaos_profile *p = NULL;
+        hf_buffer_init(&errors, &hf_heap, 65536);
+        (void)snprintf(text, sizeof(text),
+                       "expect: {class: lifetime, value: %s}\ntoxics: [{type: idle_timeout}]\n",
+                       values[i]);
+        assert_int_equal(hf_chaos_profile_read("f.yaml", hf_slice_of(text), &p, &errors),
+                         HF_INVALID);
+        hf_buffer_reset(&errors);
+    }
+}
+
 static void an_empty_file_is_a_profile_without_toxics(void **state)
 {
     struct hf_buffer errors;
@@ -135,6 +153,7 @@ int main(void)
         cmocka_unit_test(what_is_set_and_scaled_shows_in_the_truth),
         cmocka_unit_test(a_toxic_is_set_by_its_name_or_by_its_type),
         cmocka_unit_test(every_fault_of_a_file_is_told_with_its_place),
+        cmocka_unit_test(a_value_that_is_none_is_refused),
         cmocka_unit_test(an_empty_file_is_a_profile_without_toxics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
