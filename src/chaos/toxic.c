@@ -277,7 +277,7 @@ enum hf_status hf_toxic_set_number(struct hf_toxic *t, const struct hf_attribute
     return HF_OK;
 }
 
-/* "60000", "1.5"; also "60s" and "1.5m" for times. */
+/* "60000", "1.5"; also "60s" and "1.5m" for times. What is not finite lies beyond every bound. */
 static bool read_number(const struct hf_attribute *a, struct hf_slice text, double *value)
 {
     char copy[64];
@@ -289,7 +289,7 @@ static bool read_number(const struct hf_attribute *a, struct hf_slice text, doub
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     *value = strtod(copy, &end);
-    if (*end == '\0' && isfinite(*value) && strpbrk(copy, "xXpP") == NULL) {
+    if (*end == '\0' && strpbrk(copy, "xXpP") == NULL) {
         return true;
     }
     if (a->kind != HF_ATTRIBUTE_MS && a->kind != HF_ATTRIBUTE_US) {

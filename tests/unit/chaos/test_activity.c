@@ -166,6 +166,7 @@ static void what_suppresses_pings_postpones_the_next_one(void **state)
     assert_int_equal(hf_watch_tick(&w, &rules, 35 * S), HF_WATCH_SEND);
     hf_watch_hear(&w, &rules, HF_HEARD_MESSAGE, 40 * S); /* it is an answer too */
     assert_int_equal(hf_watch_deadline(&w), 60 * S);
+    assert_int_equal(w.lost_at, HF_NEVER);
 }
 
 static void a_late_watchdog_sends_one_ping_and_not_all_it_missed(void **state)
