@@ -84,6 +84,10 @@ struct hf_watch {
     size_t target_count;
     struct hf_list leaving; /* targets that were taken out and end their connections */
     struct hf_timer tick;
+    hf_time ticked; /* when the last tick was ... */
+    hf_wall ticked_wall;
+    hf_time stale_until;   /* we stood still: round trips that end before it are not true */
+    hf_time excused_until; /* and what ends before it may have ended for that */
     hf_time quiet_until;
     hf_wall started;
     int64_t last_incident_id;

@@ -132,6 +132,9 @@ static void look_at_certificate(struct hf_watch_target *t, struct hf_probe *p)
 static void look_at_rtt(struct hf_watch_target *t, hf_time rtt)
 {
     hf_time most = t->settings->max_rtt;
+    if (hf_watch_now(t->watch) < t->watch->stale_until) {
+        return;
+    }
     t->last_rtt = rtt;
     hf_record_rtt(&t->record, hf_watch_wall(t->watch), rtt);
     if (most == 0 || rtt <= most) { /* without a limit what was open before a reload settles */

@@ -31,7 +31,8 @@ bool hf_watch_is_quiet(const struct hf_watch_target *t)
     hf_time now = hf_watch_now(t->watch);
     unsigned weekday = 0;
     unsigned minute = 0;
-    if (now < t->watch->quiet_until || now < t->quiet_until || now < t->deploy_until) {
+    if (now < t->watch->quiet_until || now < t->watch->excused_until || now < t->quiet_until ||
+        now < t->deploy_until) {
         return true;
     }
     const struct hf_watch_windows *windows = &t->settings->quiet;

@@ -9,6 +9,8 @@
 
 #define RETIRE_WITHIN HF_SECONDS(30)
 #define FREE_WITHIN HF_SECONDS(5)
+#define STOOD_STILL HF_SECONDS(5) /* between two ticks, which are a second apart */
+#define EXCUSED_FOR HF_SECONDS(30)
 
 struct hf_watch_target *hf_watch_find(struct hf_watch *w, struct hf_slice name)
 {
@@ -96,9 +98,33 @@ static void free_leaving(struct hf_watch *w)
     }
 }
 
+/* This process was not run for a while (a frozen container, a laptop that slept): pings seem slow
+ * and connections seem to end, all at once, and it is nobody's fault but ours. Timers fire before
+ * what came is read, so this is known first. */
+static void look_at_ourselves(struct hf_watch *w, hf_time now)
+{
+    hf_wall wall = hf_watch_wall(w);
+    hf_time apart = now - w->ticked;
+    hf_time slept = (wall - w->ticked_wall) * 1000 - apart; /* the monotonic clock stood still */
+    hf_time still = apart > slept ? apart : slept;
+    bool first = w->ticked == 0;
+    w->ticked = now;
+    w->ticked_wall = wall;
+    if (first || still < STOOD_STILL) {
+        return;
+    }
+    char text[24];
+    hf_age_text(still, text);
+    hf_log_say(w->log, HF_LOG_WARNING, wall, "stood still",
+               "this process was not run for %s; what ends in the next seconds is excused", text);
+    w->stale_until = now + HF_SECONDS(1);
+    w->excused_until = now + EXCUSED_FOR;
+}
+
 static void on_tick(struct hf_timer *timer, hf_time now)
 {
     struct hf_watch *w = HF_CONTAINER(timer, struct hf_watch, tick);
+    look_at_ourselves(w, now);
     for (size_t i = 0; i < w->target_count && !w->stopping; i++) {
         hf_watch_target_tick(w->targets[i]);
     }

@@ -359,6 +359,22 @@ def test_a_connection_that_we_renew_is_no_drop(watch, receiver, server):
     assert not receiver.posts and "drops_total{" not in w.get("/metrics")
 
 
+def test_a_watch_that_stood_still_blames_nobody(watch, receiver, server):
+    s = server()
+    w = watch(FAST + f"answer_timeout: 1s\nmax_rtt: 500ms\nslow_for: 1\ntargets: [{{url: '{s.url}', name: a}}]\n" + with_json(receiver))
+    w.wait_state("a", "up")
+    wait_for(lambda: (w.metric('holdfast_watch_rtt_seconds_count{target="a"}') or 0) > 12, "it has been held for more than a tick", PATIENCE, 0.1)
+    w.process.signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    wait_for(lambda: time.monotonic() - stopped > 5.5, "5.5 s to go by", 15, 0.1)
+    s.cut_all()
+    w.process.signal(signal.SIGCONT)
+    wait_for(lambda: "was not run for" in w.process.output(), "it says so", PATIENCE)
+    wait_for(lambda: s.accepted >= 2, "it is held anew", PATIENCE)
+    w.wait_state("a", "up")
+    assert w.targets()["a"]["quiet"] is True and w.targets()["a"]["incidents"] == [] and not receiver.posts
+
+
 # ---- certificates
 
 @pytest.fixture(scope="module")
