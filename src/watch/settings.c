@@ -169,17 +169,19 @@ static void check_channel(struct hf_watch_build *w, const struct hf_config_value
     }
     for (size_t i = 0; i < w->settings->channel_count; i++) {
         if (&w->settings->channels[i] != c && strcmp(c->name, w->settings->channels[i].name) == 0) {
-            hf_config_problem(&w->b, &at->where, "channels", "two channels are called %s", c->name);
+            hf_config_problem(&w->b, &at->where, "channels", "two channels are called %s",
+                              hf_watch_one_line(w, hf_slice_of(c->name)));
         }
     }
     if (command != (c->command.count > 0) || command == (url != NULL)) {
         hf_config_problem(&w->b, &at->where, "channels",
                           "%s: a channel of type command has a "
                           "command, any other one a url (or url_env)",
-                          c->name);
+                          hf_watch_one_line(w, hf_slice_of(c->name)));
     } else if (url != NULL && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
         hf_config_problem(&w->b, &at->where, "channels",
-                          "%s: its url does not begin with http:// or https://", c->name);
+                          "%s: its url does not begin with http:// or https://",
+                          hf_watch_one_line(w, hf_slice_of(c->name)));
     }
 }
 
@@ -291,7 +293,8 @@ static void check_target(struct hf_watch_build *w, const struct hf_config_value 
     for (size_t i = 0; i < s->target_count; i++) {
         if (strcmp(s->targets[i]->name, t->name) == 0) {
             hf_config_problem(&w->b, &at->where, "targets",
-                              "two targets are called %s; give one another name", t->name);
+                              "two targets are called %s; give one another name",
+                              hf_watch_one_line(w, hf_slice_of(t->name)));
         }
     }
     for (size_t i = 0; i < t->channels.count; i++) {
@@ -301,7 +304,7 @@ static void check_target(struct hf_watch_build *w, const struct hf_config_value 
         }
         if (!found) {
             hf_config_problem(&w->b, &at->where, "notify", "no channel is called %s",
-                              t->channels.items[i]);
+                              hf_watch_one_line(w, hf_slice_of(t->channels.items[i])));
         }
     }
     if (t->max_rtt > 0 && t->ping_every == 0) {
@@ -343,7 +346,7 @@ static bool ready_target(struct hf_watch_build *w, struct hf_watch_target_settin
         while (text.len > 0 && text.ptr[text.len - 1] == '\n') {
             text.len--;
         }
-        hf_config_problem(&w->b, &at->where, "url", "%.*s", HF_SLICE_ARG(text));
+        hf_config_problem(&w->b, &at->where, "url", "%s", hf_watch_one_line(w, text));
     }
     hf_buffer_reset(&why);
     return good;

@@ -20,6 +20,9 @@ struct hf_watch_build {
  * keys that are none). */
 bool hf_watch_set(struct hf_watch_build *w, const struct hf_watch_key *key, void *field,
                   struct hf_target *target, const struct hf_config_value *value);
+/* A text that is not ours on one line of the errors: controls become spaces. Lives as long as the
+ * build; never NULL. */
+const char *hf_watch_one_line(struct hf_watch_build *w, struct hf_slice text);
 /* Gives the target one option, by its long name. */
 bool hf_watch_set_option(struct hf_watch_build *w, const char *key, struct hf_target *target,
                          const char *option, const struct hf_config_value *at, const char *value);

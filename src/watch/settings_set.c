@@ -230,6 +230,15 @@ static bool set_kinds(const struct setting *s)
 
 /* ---- the target's own options --------------------------------------------------------------- */
 
+const char *hf_watch_one_line(struct hf_watch_build *w, struct hf_slice text)
+{
+    char *copy = hf_config_scratch(&w->b, text.len + 1);
+    for (size_t i = 0; copy != NULL && i < text.len; i++) {
+        copy[i] = text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? ' ' : (char)text.ptr[i];
+    }
+    return copy == NULL ? "out of memory" : copy;
+}
+
 bool hf_watch_set_option(struct hf_watch_build *w, const char *key, struct hf_target *target,
                          const char *option, const struct hf_config_value *at, const char *value)
 {
@@ -243,7 +252,7 @@ bool hf_watch_set_option(struct hf_watch_build *w, const char *key, struct hf_ta
     HF_ASSERT(i < count); /* a test goes through the table */
     (void)hf_target_take(target, o[i].val, value, &why);
     if (why != NULL) {
-        hf_config_problem(&w->b, &at->where, key, "%s", why);
+        hf_config_problem(&w->b, &at->where, key, "%s", hf_watch_one_line(w, hf_slice_of(why)));
     }
     return why == NULL;
 }
