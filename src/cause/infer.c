@@ -80,7 +80,7 @@ static const double looks_like[HF_CLASSES][LOOKS] = {
     [HF_CLASS_RESTART] = {.5, .2, .25, .02, .03},
     [HF_CLASS_PONG_TIMEOUT] = {.3, .3, .36, .02, .02},
     [HF_CLASS_BLOCKED_SERVER] = {.45, .3, .1, .12, .03},
-    [HF_CLASS_NETWORK] = {.15, .25, .03, .54, .03},
+    [HF_CLASS_NETWORK] = {.16, .26, .01, .54, .03},
     [HF_CLASS_HANDSHAKE] = {.3, .3, .2, .17, .03},
     [HF_CLASS_INCONCLUSIVE] = {.2, .2, .2, .2, .2},
 };

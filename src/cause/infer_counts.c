@@ -422,7 +422,7 @@ static bool fit_frame(struct evidence *e, uint8_t kind, struct fit *fit)
             e->reach[i].last = e->facts[i].age - moment + FRAME_SHIFT;
         }
     }
-    return fit_timer(e, false, fit);
+    return fit_timer(e, false, TIMER_LEAST, fit);
 }
 
 void fit_frames(struct evidence *e, struct fits *fits)
@@ -441,7 +441,8 @@ void fit_frames(struct evidence *e, struct fits *fits)
         fit.waits = fmax(0, fit.value - FRAME_SHIFT);
         fit.value = fit.low = fit.high = 0;
         /* That a timer's ends all lie so close behind one would be chance; and few servers ping. */
-        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.05)) + 2.2;
+        fit.score += log(kinds[k].prior) - 4 * fit.waits + log(e->age / (fit.waits + 0.05)) +
+                     (kinds[k].kind == HF_MOMENT_PING_GOT ? 5 : 1.5);
         fits_add(fits, &fit);
     }
 }

@@ -308,8 +308,10 @@ static void sum_up(struct evidence *e)
         e->longest = larger(e->longest, f->age);
         last = larger(last, f->ended);
         first = smaller(first, f->opened);
-        e->retransmits += t->end.retransmits;
-        e->lossy += t->end.retransmits >= 2 ? 1 : 0;
+        if (!(f->dead && f->silent)) { /* what nobody answers any more is sent again, of course */
+            e->retransmits += t->end.retransmits;
+            e->lossy += t->end.retransmits >= 2 ? 1 : 0;
+        }
         e->sent_segments += t->count[HF_MOMENT_SENT] + t->count[HF_MOMENT_PING_SENT] +
                             t->count[HF_MOMENT_PONG_SENT] + t->count[HF_MOMENT_BEAT_SENT] + 2 +
                             t->bytes_sent / 1400;

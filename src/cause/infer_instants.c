@@ -226,7 +226,7 @@ static double usual_life(struct evidence *e)
         }
     }
     sort_numbers(e->scratch, count);
-    return part_of(e->scratch, count, 0.85);
+    return part_of(e->scratch, count, 0.97);
 }
 
 /* How long each had waited when it died: for a server that stood still for all at one instant, or
@@ -253,7 +253,7 @@ static void fit_standstill(struct evidence *e, double evidence, bool alone, stru
     struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
 
     lay_waits(e, alone);
-    if (fit_timer(e, true, &fit)) {
+    if (fit_timer(e, true, TIMER_LEAST, &fit)) {
         fit.score += evidence - 0.7;
         fits_add(fits, &fit);
     }
@@ -440,7 +440,7 @@ static void fit_flat(struct evidence *e, struct fits *fits)
     for (size_t i = 0; i < e->count; i++) {
         spent += e->facts[i].age;
     }
-    hazard = fmax((double)e->dead / fmax(spent, 0.1), 0.25 / e->age);
+    hazard = fmin(1, fmax((double)e->dead / fmax(spent, 0.1), 0.25 / e->age));
     fit.score = -2.5 - hazard * spent;
     for (size_t i = 0; i < e->count; i++) {
         fit.score += e->facts[i].dead ? log(hazard) : 0;

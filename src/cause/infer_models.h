@@ -60,9 +60,11 @@ struct fits {
 /* Ignored when there is no room or the score is not finite. */
 void fits_add(struct fits *fits, const struct fit *fit);
 
-/* Fits a timer to e->reach (as filled by the caller); value is the gap. With scans: also the shape
- * of a server that looks every two seconds. False when nothing died near any gap. */
-bool fit_timer(struct evidence *e, bool scans, struct fit *fit);
+#define TIMER_LEAST 0.15 /* seconds: shorter pauses are not held for timers */
+/* Fits a timer of at least so long to e->reach (as filled by the caller); value is the gap. With
+ * scans: also the shape of a server that looks every two seconds. False when nothing died near any
+ * gap. */
+bool fit_timer(struct evidence *e, bool scans, double least, struct fit *fit);
 /* Density of a death at gap x under the timer that was fitted tightly. */
 double timer_density(double x, double timer);
 

@@ -5,8 +5,7 @@
 
 #include <math.h>
 
-#define TIMER_LEAST 0.15 /* seconds; shorter ones are not looked for */
-#define LOG_RANGE 9.6    /* ln of longest to shortest: a timer may lie anywhere between */
+#define LOG_RANGE 9.6 /* ln of longest to shortest: a timer may lie anywhere between */
 #define CANDIDATES 28
 
 void fits_add(struct fits *fits, const struct fit *fit)
@@ -132,6 +131,9 @@ static double says(const struct fact *f, const struct reach *r, double floor, co
         dies = (ended_by(t->shape, r->last, t->length) -
                 ended_by(t->shape, r->last - unsure, t->length)) /
                unsure;
+        if (r->unsure > 0) { /* it ended as soon as it asked, if it was forgotten by then */
+            dies *= 0.8 * unsure * DENSITY_MOST;
+        }
     } else {
         dies = density(t->shape, r->last, t->length);
     }
@@ -162,13 +164,13 @@ static double score_timer(const struct evidence *e, const struct timer *t, size_
 }
 
 /* Gaps at which trials died, each with a smaller one that was survived: the timer lies between. */
-static size_t gather(struct evidence *e, double *gaps)
+static size_t gather(struct evidence *e, double least, double *gaps)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
         double gap = e->reach[i].last;
-        if (!e->facts[i].dead || gap < TIMER_LEAST) {
+        if (!e->facts[i].dead || gap < least) {
             continue;
         }
         if (fmax(e->facts[i].unsure, e->reach[i].unsure) > 0.3) {
@@ -253,11 +255,11 @@ static void refine(struct evidence *e, struct timer *t, struct fit *fit)
     fit->high = isfinite(fit->high) ? fit->high : t->length;
 }
 
-bool fit_timer(struct evidence *e, bool scans, struct fit *fit)
+bool fit_timer(struct evidence *e, bool scans, double least, struct fit *fit)
 {
     double lengths[CANDIDATES + 2];
     double *gaps = e->scratch;
-    size_t count = gather(e, gaps), tried, explained = 0;
+    size_t count = gather(e, least, gaps), tried, explained = 0;
     struct timer best = {SHAPE_EXACT, 0, -INFINITY};
 
     if (count == 0) {
@@ -269,7 +271,7 @@ bool fit_timer(struct evidence *e, bool scans, struct fit *fit)
         for (unsigned shape = 0; shape < (scans ? SHAPES : SHAPE_SCAN); shape++) {
             struct timer t = {(enum shape)shape, lengths[i], 0};
             t.length -= shape == SHAPE_SCAN ? 0.02 : 0;
-            if (t.length < TIMER_LEAST ||
+            if (t.length < least ||
                 (shape < SHAPE_LOOSE && shape > 0 && spread_of(t.shape, 0) > 0.2 * t.length)) {
                 continue; /* too blunt for so short a timer */
             }
@@ -386,7 +388,7 @@ void fit_idle(struct evidence *e, struct fits *fits)
             seen = seen || e->reach[i].most > 0;
         }
         anything = anything || seen;
-        if (fit_timer(e, false, &fit)) {
+        if (fit_timer(e, false, TIMER_LEAST, &fit)) {
             /* What nobody sent cannot be told from a lifetime, which is simpler. */
             fit.score += log(sets[s / 2].prior) - (seen || !anything ? 0 : 3) - 0.7;
             fits_add(fits, &fit);
@@ -493,7 +495,7 @@ static void fit_dead_path(struct evidence *e, struct fits *fits)
         e->reach[i] = f->dead ? (struct reach){.last = f->silent ? f->age : -1}
                               : (struct reach){.most = f->life};
     }
-    if (fit_timer(e, false, &fit)) {
+    if (fit_timer(e, false, TIMER_LEAST, &fit)) {
         fit.waits = fit.value;
         fit.value = fit.low = fit.high = 0;
         fits_add(fits, &fit);
@@ -507,7 +509,7 @@ void fit_lifetime(struct evidence *e, struct fits *fits)
     for (size_t i = 0; i < e->count; i++) {
         e->reach[i] = reach_of(&e->facts[i], 0);
     }
-    if (fit_timer(e, true, &fit)) {
+    if (fit_timer(e, true, 0.02, &fit)) {
         fits_add(fits, &fit);
     }
     fit_beats(e, 1, fits);
@@ -594,6 +596,9 @@ static double of_its_grid(struct evidence *e, struct fit *fit, double interval)
             pings[count++] = (double)e->facts[i].t->count[HF_MOMENT_PING_GOT];
         }
     }
+    if (fit->waits < 0.7) { /* hardly anybody waits so short; a hop may kill so soon */
+        return -12 * (0.7 - fit->waits);
+    }
     sort_numbers(pings, count);
     one = part_of(pings, count, 0.5) < 1.5 ? 2.2 : fit->watchdog.helps & HF_RESETS_SENT ? 0 : -4;
     if (turns > 0.5 && turns < 3.5 &&
@@ -617,7 +622,7 @@ static void fit_one_watchdog(struct evidence *e, const struct watchdog *w, doubl
             answering += e->facts[i].withheld ? 0 : 1;
         }
     }
-    if (!fit_timer(e, true, &fit)) {
+    if (!fit_timer(e, true, TIMER_LEAST, &fit)) {
         return;
     }
     fit.score += log(prior);
