@@ -267,6 +267,11 @@ static void say_silence(const struct hf_trial *t, struct hf_buffer *out)
     } else if (e->silent_tx >= HF_SECONDS(1)) {
         hf_buffer_addf(out, "; nothing had been sent for %s", tx);
     }
+    if (e->how == HF_HOW_SILENCE && e->unacked == 0) {
+        hf_buffer_add_text(out,
+                           "; TCP acknowledged all that was sent, so the next hop was there and "
+                           "what is behind it did not answer");
+    }
     if (e->unacked > 0) {
         hf_buffer_addf(out, "; %llu bytes of ours were not acknowledged",
                        (unsigned long long)e->unacked);

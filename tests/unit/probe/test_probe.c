@@ -320,6 +320,8 @@ static void pings_that_nobody_answers_are_a_stall_and_then_silence(void **state)
     assert_int_equal(w->trial.end.how, HF_HOW_SILENCE);
     assert_int_equal(w->stalls, 1);
     assert_true(w->trial.end.unsure >= HF_MS(400));
+    sentence_is(w, "no answer to a ping");
+    sentence_is(w, "TCP acknowledged all");
     assert_true(w->trial.end.unsure <= w->trial.end.age);
     assert_int_equal(w->trial.count[HF_MOMENT_PONG_GOT], w->pongs);
 }
