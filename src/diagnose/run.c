@@ -352,7 +352,11 @@ static void slot_ended(struct hf_slot *s, struct hf_probe *probe)
     s->past.early =
         dead && (!opened || t->end.age < hf_plan_young(&d->plan)) ? s->past.early + 1 : 0;
     const bool aside = is_crowded_out(d, t) || (d->text_refused && dies_of_our_text(d, t));
-    hf_diagnosis_keep(d, t, s->arm, aside);
+    struct hf_trial kept = *t;
+    if (t->end.how == HF_HOW_SILENCE && !d->was_ponged) {
+        kept.end.how = HF_HOW_ENDED_BY_US; /* a server that never answers pings is not dead */
+    }
+    hf_diagnosis_keep(d, &kept, s->arm, aside);
     if (!d->text_refused && dies_of_our_text(d, t)) {
         judge_our_text(d);
     }
@@ -391,8 +395,9 @@ static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_
         if (d->stage == HF_STAGE_FIRST) {
             hf_diagnosis_begin_arms(d);
         }
-    } else if (event->kind == HF_PROBE_PONG && s->asked == 0) {
-        d->others_answered |= hf_timer_is_set(&d->check) == false;
+    } else if (event->kind == HF_PROBE_PONG) {
+        d->was_ponged = true;
+        d->others_answered |= s->asked == 0 && hf_timer_is_set(&d->check) == false;
     } else if (event->kind == HF_PROBE_STALLED && d->stage == HF_STAGE_ARMS) {
         look_for_others(d);
     } else if (event->kind == HF_PROBE_END) {

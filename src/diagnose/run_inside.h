@@ -64,6 +64,7 @@ struct hf_diagnosis {
     hf_time firm_since; /* HF_NEVER: it is not */
     enum hf_verdict_class firm_class;
     bool was_open, is_dirty, text_refused;
+    bool was_ponged; /* some ping was answered, sometime */
     bool is_settled; /* the verdict was firm long enough, and stands */
     const struct hf_hosting *hosting[HF_DIAGNOSIS_HOSTING];
     size_t hosting_count;
