@@ -473,13 +473,14 @@ static bool has_passed(const struct fact *f, size_t index)
 {
     const struct hf_trial *t = f->t;
     double since = f->age - seconds_of(t->moments[index].at);
-    bool asked = false;
+    bool asked = false, sent = false;
 
     for (size_t k = index + 1; k < t->moment_count; k++) {
         const struct hf_moment *m = &t->moments[k];
         asked = asked || m->kind == HF_MOMENT_PING_SENT;
+        sent = sent || m->kind == HF_MOMENT_SENT;
         if ((m->kind == HF_MOMENT_PONG_GOT && asked) ||
-            (m->kind == HF_MOMENT_GOT && m->size >= t->moments[index].size)) {
+            (m->kind == HF_MOMENT_GOT && (!sent || m->size >= t->moments[index].size))) {
             return true;
         }
     }

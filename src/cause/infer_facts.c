@@ -181,7 +181,7 @@ static bool was_refused(const struct fact *f)
  */
 
 /* The longest wait for an answer, and whether it died with questions open. */
-static void look_for_stalls(struct fact *f, double rtt, bool echoes)
+static void look_for_stalls(struct fact *f, double rtt, bool echoes, bool pongs)
 {
     const struct hf_trial *t = f->t;
     double asked = -1, life = 0;
@@ -202,7 +202,8 @@ static void look_for_stalls(struct fact *f, double rtt, bool echoes)
             life = at;
             asked = -1;
             asked_since = 0;
-        } else if (m->kind == HF_MOMENT_PING_SENT || (m->kind == HF_MOMENT_SENT && echoes)) {
+        } else if ((m->kind == HF_MOMENT_PING_SENT && pongs) ||
+                   (m->kind == HF_MOMENT_SENT && echoes)) {
             asked = asked < 0 ? at : asked;
             questions++;
             asked_since++;
@@ -295,6 +296,29 @@ static bool has_echoes(const struct evidence *e)
     return sent > 0 && (double)got > 0.6 * (double)sent;
 }
 
+/* A ping is a question when any was ever answered. Where none was, it still is one when all that
+ * pinged have died: but not when some live on without answers, longer than those that died. */
+static bool pings_ask(const struct evidence *e)
+{
+    double died = 0, lived = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
+        if (t->count[HF_MOMENT_PONG_GOT] + t->count[HF_MOMENT_PONG_ODD] > 0) {
+            return true;
+        }
+        if (t->count[HF_MOMENT_PING_SENT] < 2) {
+            continue;
+        }
+        if (e->facts[i].dead) {
+            died = died > 0 ? smaller(died, e->facts[i].age) : e->facts[i].age;
+        } else {
+            lived = larger(lived, e->facts[i].age);
+        }
+    }
+    return lived < 1.5 * died;
+}
+
 static void sum_up(struct evidence *e)
 {
     double last = 0, first = INFINITY;
@@ -375,7 +399,7 @@ bool evidence_take(struct evidence *e, const struct hf_trial *trials, size_t cou
     look_at_pings(e, opened + 4);
     echoes = has_echoes(e);
     for (size_t i = 0; i < e->count; i++) {
-        look_for_stalls(&e->facts[i], e->rtt, echoes);
+        look_for_stalls(&e->facts[i], e->rtt, echoes, pings_ask(e));
         e->stalls += e->facts[i].stalled ? 1 : 0;
     }
     sum_up(e);

@@ -214,19 +214,29 @@ static double stall_evidence(const struct evidence *e)
     return score - 2.3 * fmin((double)answered, 4);
 }
 
-/* Age of the last sign of life: the latest of those that died with questions open, but for a few.
- */
+/* The age at which it stood still: between the latest sign of life and the first question behind it
+ * that has no answer, of all that have one open. */
 static double usual_life(struct evidence *e)
 {
+    double life, asked = INFINITY;
     size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
-        if (e->facts[i].stalled && !e->facts[i].silent) {
-            e->scratch[count++] = e->facts[i].life;
+        const struct fact *f = &e->facts[i];
+        bool waits = !f->dead && f->asked >= 0 && f->age - f->asked > 0.15 + 4 * e->rtt;
+        if ((f->stalled && !f->silent) || waits) {
+            e->scratch[count++] = f->life;
         }
     }
     sort_numbers(e->scratch, count);
-    return part_of(e->scratch, count, 0.97);
+    life = part_of(e->scratch, count, 0.97);
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        if (f->asked > life && (f->stalled || !f->dead) && f->age - f->asked > 0.15) {
+            asked = fmin(asked, f->asked);
+        }
+    }
+    return asked - life < 0.6 ? (asked + life) / 2 : life;
 }
 
 /* How long each had waited when it died: for a server that stood still for all at one instant, or
