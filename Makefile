@@ -93,7 +93,7 @@ install: build ## install program, library, manual pages and systemd unit under 
 	@install -m 644 man/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	@sed 's,@bindir@,$(PREFIX)/bin,' packaging/holdfast.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
 	@sed 's,@bindir@,$(PREFIX)/bin,' packaging/holdfast-watch.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast-watch.service
-	@install -m 644 packaging/holdfast.example.yaml packaging/watch.example.yaml docs/watch.md docs/configuration.md docs/endings.md docs/causes.md docs/protocol.md docs/without-websockets.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
+	@install -m 644 packaging/holdfast.example.yaml packaging/watch.example.yaml docs/watch.md docs/diagnosis.md docs/lint.md docs/configuration.md docs/endings.md docs/causes.md docs/protocol.md docs/without-websockets.md $(DESTDIR)$(PREFIX)/share/doc/holdfast
 	@install -m 644 examples/*.c $(DESTDIR)$(PREFIX)/share/doc/holdfast/examples
 
 clean: ## remove what was built

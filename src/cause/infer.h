@@ -35,6 +35,8 @@ struct hf_infer_context {
                      * naming products by their defaults alone */
     const struct hf_infer_pause *own_pauses; /* in order of time */
     size_t own_pause_count;
+    const char *refused_with;  /* what the handshake was answered with: "HTTP 403"; NULL: unknown */
+    const char *refused_means; /* whole sentences: what that means, what to do; NULL: unknown */
 };
 
 struct hf_candidate { /* one class with its best parameters */

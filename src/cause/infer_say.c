@@ -583,7 +583,9 @@ static size_t sentence_of(struct hf_verdict *v, const struct weighed *w)
     case HF_CLASS_NETWORK:
         return add_text(v, "The path loses what is sent, or ends connections without a pattern.");
     case HF_CLASS_HANDSHAKE:
-        return add_text(v, "The connection does not open.");
+        return add_text(v, "The connection does not open%s%s.",
+                        w->e->context->refused_with != NULL ? ": " : "",
+                        w->e->context->refused_with != NULL ? w->e->context->refused_with : "");
     case HF_CLASS_INCONCLUSIVE:
     case HF_CLASSES:
         break;
@@ -638,7 +640,7 @@ static const char *heartbeat(const struct hf_verdict *v)
                                                : "a message of the server";
 }
 
-static size_t general_fix(struct hf_verdict *v)
+static size_t general_fix(struct hf_verdict *v, const struct weighed *w)
 {
     const struct hf_candidate *c = &v->best;
 
@@ -679,7 +681,10 @@ static size_t general_fix(struct hf_verdict *v)
         return add_text(v, "Compare with another path (--compare), and look at loss on the way; "
                            "a heartbeat finds dead connections sooner.");
     case HF_CLASS_HANDSHAKE:
-        return add_text(v, "Look at the status of the refused handshake.");
+        return add_text(v, "%s",
+                        w->e->context->refused_means != NULL
+                            ? w->e->context->refused_means
+                            : "Look at the status of the refused handshake.");
     case HF_CLASS_NONE:
     case HF_CLASS_INCONCLUSIVE:
     case HF_CLASSES:
@@ -689,9 +694,9 @@ static size_t general_fix(struct hf_verdict *v)
 }
 
 /* What helps in general, and the lines of configuration of what it most likely is. */
-static size_t whole_fix(struct hf_verdict *v)
+static size_t whole_fix(struct hf_verdict *v, const struct weighed *w)
 {
-    size_t general = general_fix(v), lines = 0;
+    size_t general = general_fix(v, w), lines = 0;
 
     if (general == 0 || v->texts.failed) {
         return general;
@@ -713,6 +718,6 @@ void say_verdict(struct hf_verdict *v, const struct weighed *w)
 {
     say_safe(v, w);
     v->sentence = sentence_of(v, w);
-    v->fix = whole_fix(v);
+    v->fix = whole_fix(v, w);
     say_lines(v, w);
 }

@@ -435,6 +435,9 @@ static void infer(struct hf_diagnosis *d)
         .scale = d->how.scale,
         .own_pauses = d->pauses,
         .own_pause_count = d->pause_count,
+        .refused_with = d->refused_with[0] != '\0' ? d->refused_with : NULL,
+        .refused_means =
+            d->refused_means.len > 0 ? (const char *)hf_buffer_slice(&d->refused_means).ptr : NULL,
     };
     for (size_t i = 0; i < d->hosting_count; i++) {
         ids[i] = d->hosting[i]->id;
@@ -649,6 +652,7 @@ struct hf_diagnosis *hf_diagnosis_new(struct hf_loop *loop, const struct hf_diag
     d->open_max = HF_DIAGNOSIS_OPEN;
     d->firm_since = HF_NEVER;
     hf_verdict_init(&d->verdict, &hf_heap);
+    hf_buffer_init(&d->refused_means, &hf_heap, 8192);
     hf_timer_init(&d->tick, on_tick);
     hf_timer_init(&d->deadline, on_deadline);
     hf_timer_init(&d->beat, on_beat);
@@ -689,6 +693,7 @@ void hf_diagnosis_free(struct hf_diagnosis *d)
     hf_timer_stop(d->loop, &d->beat);
     hf_timer_stop(d->loop, &d->check);
     hf_verdict_fini(&d->verdict);
+    hf_buffer_reset(&d->refused_means);
     hf_release(&hf_heap, d->kept);
     hf_release(&hf_heap, d->view);
     hf_release(&hf_heap, d->view_arms);

@@ -2,6 +2,7 @@
 /* When it does not open: the same handshake again, and with one thing left out or changed at a
  * time, so that the status that a browser hides, and what would change it, are known. */
 #include "diagnose/run_inside.h"
+#include "probe/refusal.h"
 
 #include <stdio.h>
 
@@ -124,6 +125,34 @@ static void say_result(struct hf_attempts *a, const struct hf_trial *t, const st
     }
 }
 
+/* What the refusal means, for the verdict; and which change makes it open. */
+static void remember(struct hf_attempts *a, const struct hf_trial *t,
+                     const struct hf_probe_event *event)
+{
+    struct hf_diagnosis *d = a->d;
+    struct hf_buffer *means = &d->refused_means;
+    const struct attempt *it = &a->all[a->at];
+    if (means->len > 0) {
+        means->len--; /* the NUL: the text goes on */
+    }
+    if (it->as_given && !a->opened) {
+        means->len = 0;
+        if (event->head != NULL && t->end.http != 0) {
+            snprintf(d->refused_with, sizeof(d->refused_with), "HTTP %u", t->end.http);
+            hf_refusal_explain(&it->target, event->head, event->data, means);
+        } else {
+            snprintf(d->refused_with, sizeof(d->refused_with), "%s",
+                     t->end.reason[0] != '\0' ? t->end.reason : hf_trial_how_text(t->end.how));
+            hf_failure_explain(&it->target, t, means);
+        }
+    } else if (a->opened && !it->as_given) {
+        hf_buffer_addf(means, "%sIt opens so: %s.", means->len > 0 ? " " : "", it->name);
+    }
+    if (means->len > 0) {
+        hf_buffer_add_byte(means, 0);
+    }
+}
+
 static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_event *event)
 {
     struct hf_attempts *a = owner;
@@ -134,6 +163,7 @@ static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_
     } else if (event->kind == HF_PROBE_END) {
         const struct hf_trial *t = hf_probe_trial(probe);
         say_result(a, t, event->head);
+        remember(a, t, event);
         hf_diagnosis_learn(d, probe);
         if (a->all[a->at].as_given) {
             a->given_opens |= a->opened;

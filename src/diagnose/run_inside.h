@@ -70,6 +70,8 @@ struct hf_diagnosis {
     size_t hosting_count;
     char *notes[HF_DIAGNOSIS_NOTES];
     size_t note_count;
+    char refused_with[160];         /* "": the handshake was not refused */
+    struct hf_buffer refused_means; /* whole sentences, behind them a NUL */
     struct hf_attempts *attempts;
     struct hf_sizes *sizes;
 };

@@ -266,6 +266,11 @@ void hf_failure_explain(const struct hf_target *t, const struct hf_trial *trial,
         hf_buffer_add_text(out, "The server is down, listens at another port or address, or a "
                                 "firewall rejects.");
         break;
+    case HF_HOW_NO_NAME:
+        hf_buffer_add_text(out,
+                           "The name is mistyped, not published, or known inside another network "
+                           "alone (--resolve gives it an address).");
+        break;
     case HF_HOW_UNREACHABLE:
         hf_buffer_add_text(out,
                            "The address does not answer: a firewall drops, the host is down, or "
@@ -282,7 +287,6 @@ void hf_failure_explain(const struct hf_target *t, const struct hf_trial *trial,
     case HF_HOW_SILENCE:
     case HF_HOW_TIMEOUT:
     case HF_HOW_FAULT:
-    case HF_HOW_NO_NAME:
     case HF_HOW_ERRNO:
     case HF_HOW_KINDS:
         break;
