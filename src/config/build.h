@@ -113,6 +113,8 @@ void hf_config_problem(struct hf_config_build *b, const struct hf_config_where *
 const char *hf_config_shown(struct hf_config_build *b, struct hf_slice text);
 /* A YAML double-quoted scalar: printable, loads again byte for byte. text must be UTF-8. */
 void hf_config_add_quoted(struct hf_buffer *out, struct hf_slice text);
+/* For --help: the words on lines of at most 80 characters, indented by 8, and a newline. */
+void hf_config_add_wrapped(struct hf_buffer *out, struct hf_slice text);
 /* False when text is not UTF-8 (RFC 3629: shortest form, no surrogates). */
 bool hf_config_is_utf8(struct hf_slice text);
 /* The code point at the start of text and its length in bytes, 1 to 4; 0 when it is not UTF-8. text

@@ -16,8 +16,7 @@ static void add_fallback(struct hf_buffer *out, const struct hf_config_key *key,
 #define HELP_WIDTH 80
 #define HELP_INDENT "        "
 
-/* Words on lines of at most HELP_WIDTH, indented. */
-static void add_wrapped(struct hf_buffer *out, struct hf_slice text)
+void hf_config_add_wrapped(struct hf_buffer *out, struct hf_slice text)
 {
     struct hf_slice word;
     size_t column = 0;
@@ -70,7 +69,7 @@ enum hf_status hf_config_help(struct hf_buffer *out)
         (void)hf_buffer_addf(&text, "%s (default: ", key->sentence);
         add_fallback(&text, key, "");
         (void)hf_buffer_add_byte(&text, ')');
-        add_wrapped(out, hf_buffer_slice(&text));
+        hf_config_add_wrapped(out, hf_buffer_slice(&text));
     }
     hf_buffer_reset(&text);
     return out->failed ? HF_NO_MEMORY : HF_OK;

@@ -2,6 +2,8 @@
 /* The table of keys of the watch's configuration, and what is made of it for people. */
 #include "watch/keys.h"
 
+#include "config/build.h"
+
 #include <stdio.h>
 
 #define TOP(field) .scope = HF_WATCH_TOP, .offset = offsetof(struct hf_watch_settings, field)
@@ -299,8 +301,36 @@ void hf_watch_keys_document(struct hf_buffer *out)
              1U << HF_WATCH_CHANNEL);
 }
 
+static const char *value_name(const struct hf_watch_key *key)
+{
+    switch (key->type) {
+    case HF_WATCH_DURATION:
+        return "DURATION";
+    case HF_WATCH_COUNT:
+        return "NUMBER";
+    case HF_WATCH_ADDRESS:
+        return "ADDRESS";
+    case HF_WATCH_WORD:
+        return "WORD";
+    case HF_WATCH_BOOL:
+    case HF_WATCH_TEXT:
+    case HF_WATCH_VARIABLE:
+    case HF_WATCH_TEXTS:
+    case HF_WATCH_CODES:
+    case HF_WATCH_RATE:
+    case HF_WATCH_WINDOWS:
+    case HF_WATCH_KINDS:
+    case HF_WATCH_OPTION:
+    case HF_WATCH_LIST:
+        break;
+    }
+    return "TEXT";
+}
+
 void hf_watch_keys_help(struct hf_buffer *out)
 {
+    struct hf_buffer text;
+    hf_buffer_init(&text, out->alloc, 4096);
     for (size_t i = 0; i < hf_watch_key_count; i++) {
         const struct hf_watch_key *key = &hf_watch_keys[i];
         if (!key->is_flag) {
@@ -310,13 +340,11 @@ void hf_watch_keys_help(struct hf_buffer *out)
         for (const char *c = key->name; *c != '\0'; c++) {
             hf_buffer_add_byte(out, *c == '_' ? '-' : (uint8_t)*c);
         }
-        hf_buffer_addf(out, " %s\n        %s (default: %s)\n",
-                       key->type == HF_WATCH_DURATION  ? "DURATION"
-                       : key->type == HF_WATCH_COUNT   ? "NUMBER"
-                       : key->type == HF_WATCH_ADDRESS ? "ADDRESS"
-                       : key->type == HF_WATCH_WORD    ? "WORD"
-                                                       : "TEXT",
-                       key->sentence,
-                       key->fallback == NULL || key->fallback[0] == '\0' ? "none" : key->fallback);
+        hf_buffer_addf(out, " %s\n", value_name(key));
+        bool none = key->fallback == NULL || key->fallback[0] == '\0';
+        hf_buffer_clear(&text);
+        hf_buffer_addf(&text, "%s (default: %s)", key->sentence, none ? "none" : key->fallback);
+        hf_config_add_wrapped(out, hf_buffer_slice(&text));
     }
+    hf_buffer_reset(&text);
 }
