@@ -357,3 +357,29 @@ void hf_target_print(const struct hf_target *t, struct hf_buffer *out)
     const char *const further[] = {t->token_query, NULL};
     hf_redact_url(hf_slice_of(t->text), further, out);
 }
+
+static bool is_own_address(const struct hf_address *a)
+{
+    if (a->u.any.sa_family == AF_INET) {
+        return (ntohl(a->u.v4.sin_addr.s_addr) >> 24) == 127;
+    }
+    return a->u.any.sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&a->u.v6.sin6_addr);
+}
+
+bool hf_target_is_own(const struct hf_target *t)
+{
+    char text[300];
+    struct hf_address address;
+    if (t->connect_to.len > 0) {
+        return is_own_address(&t->connect_to);
+    }
+    if (t->way.used) {
+        return false;
+    }
+    if (t->url.port == 0 || hf_slice_eq_nocase(t->url.host, HF_LITERAL("localhost"))) {
+        return true;
+    }
+    (void)snprintf(text, sizeof(text), t->url.host_is_ipv6 ? "[%.*s]:1" : "%.*s:1",
+                   HF_SLICE_ARG(t->url.host));
+    return hf_address_parse(hf_slice_of(text), &address) && is_own_address(&address);
+}

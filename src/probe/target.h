@@ -65,6 +65,10 @@ const char *hf_target_help(void);
 /* Sets the URL, and checks it with all options (call it behind the last): makes the TLS context,
  * reads the environment's proxy. False: why says what is wrong and what to do. */
 bool hf_target_ready(struct hf_target *t, const char *url, struct hf_buffer *why);
+/* It is this machine, as far as the words tell: localhost, 127.0.0.0/8, ::1, a Unix socket. A name
+ * that leads here counts as a stranger's, and so does what lies behind a proxy. When it is ready.
+ */
+bool hf_target_is_own(const struct hf_target *t);
 /* The URL for people and logs, its secrets redacted. */
 void hf_target_print(const struct hf_target *t, struct hf_buffer *out);
 

@@ -195,36 +195,9 @@ static const char *take_option(void *owner, int option, const char *value)
 /* ---- whose server it is -------------------------------------------------------------------------
  */
 
-static bool is_own_address(const struct hf_address *a)
-{
-    if (a->u.any.sa_family == AF_INET) {
-        return (ntohl(a->u.v4.sin_addr.s_addr) >> 24) == 127;
-    }
-    return a->u.any.sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&a->u.v6.sin6_addr);
-}
-
-/* This machine, as far as the words tell: a name that leads here counts as a stranger's. */
-static bool is_own(const struct hf_target *t)
-{
-    char text[300];
-    struct hf_address address;
-    if (t->connect_to.len > 0) {
-        return is_own_address(&t->connect_to);
-    }
-    if (t->way.used) {
-        return false;
-    }
-    if (t->url.port == 0 || hf_slice_eq_nocase(t->url.host, HF_LITERAL("localhost"))) {
-        return true;
-    }
-    (void)snprintf(text, sizeof(text), t->url.host_is_ipv6 ? "[%.*s]:1" : "%.*s:1",
-                   HF_SLICE_ARG(t->url.host));
-    return hf_address_parse(hf_slice_of(text), &address) && is_own_address(&address);
-}
-
 static const char *why_too_much(const struct bench_run *run)
 {
-    if (run->allow_load || is_own(&run->target)) {
+    if (run->allow_load || hf_target_is_own(&run->target)) {
         return NULL;
     }
     if (run->connections > STRANGER_CONNECTIONS) {

@@ -8,7 +8,7 @@
 
 #define NOT_CONNECTED 3
 #define REDRAW HF_MS(250)
-/* With --forever a place that refuses is not asked more often. */
+/* With --forever a place that refuses, or ends at once, is not asked more often. */
 #define AGAIN HF_SECONDS(1)
 
 /* ---- events -------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ static void on_end(struct probe_connection *c, const struct hf_probe_event *even
 {
     struct probe_run *run = c->run;
     const struct hf_trial *t = hf_probe_trial(c->probe);
-    const bool was_open = hf_trial_was_open(t);
+    const bool lived = hf_trial_was_open(t) && t->end.age >= AGAIN;
     c->open = false;
     run->changed = true;
     count_end(c, t);
@@ -43,7 +43,7 @@ static void on_end(struct probe_connection *c, const struct hf_probe_event *even
     hf_probe_free(c->probe);
     c->probe = NULL;
     if (run->forever && !run->stopping) {
-        c->start_at = hf_loop_now(run->loop) + (was_open ? 0 : AGAIN);
+        c->start_at = hf_loop_now(run->loop) + (lived ? 0 : AGAIN);
     } else {
         c->over = true;
     }

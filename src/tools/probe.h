@@ -35,7 +35,7 @@ struct probe_run {
     const char *texts[PROBE_SAY_MAX + 1];
     size_t text_count;
     const char *message;
-    bool until_drop, forever, print, quiet, stopping;
+    bool until_drop, forever, print, quiet, stopping, allow_load;
 
     struct hf_loop *loop;
     struct probe_connection *all;

@@ -4,6 +4,8 @@
 #include "tools/words.h"
 
 #define CONNECTIONS_MAX 100000
+/* What anybody's server may be asked without --allow-load. */
+#define STRANGER_CONNECTIONS 100
 
 enum {
     STAGGER = HF_TARGET_OPTION_END,
@@ -22,6 +24,7 @@ enum {
     UNTIL_DROP,
     FOREVER,
     PRINT,
+    ALLOW_LOAD,
     JSON,
     NO_COLOR,
 };
@@ -46,6 +49,7 @@ static const struct option own_options[] = {
     {"answer-timeout", required_argument, NULL, ANSWER_TIMEOUT},
     {"no-check", no_argument, NULL, NO_CHECK},
     {"print", no_argument, NULL, PRINT},
+    {"allow-load", no_argument, NULL, ALLOW_LOAD},
     {"json", no_argument, NULL, JSON},
     {"quiet", no_argument, NULL, 'q'},
     {"no-color", no_argument, NULL, NO_COLOR},
@@ -79,6 +83,9 @@ static void print_help(void)
         "      --answer-timeout TIME a ping that nothing follows for so long: silence (20s)\n"
         "      --no-check            no ping at the end of a silent hold, to see whether it lives\n"
         "      --print               prints the messages that come\n"
+        "      --allow-load          the server is mine to load: without it, a host that is not "
+        "this\n"
+        "                            machine gets at most 100 connections\n"
         "      --json                a line of JSON for each event\n"
         "  -q, --quiet               the end alone\n"
         "      --no-color            no colours (also: NO_COLOR in the environment)\n"
@@ -143,6 +150,9 @@ static const char *take_switch(struct probe_run *run, int option)
         break;
     case FOREVER:
         run->forever = true;
+        break;
+    case ALLOW_LOAD:
+        run->allow_load = true;
         break;
     case PRINT:
         run->print = true;
@@ -224,5 +234,12 @@ int probe_take_words(struct probe_run *run, int argc, char **argv)
         run->how.hold = HF_NEVER;
     }
     run->how.say = run->texts;
-    return hf_words_ready(&words, url);
+    const int fault = hf_words_ready(&words, url);
+    if (fault < 0 && run->connections > STRANGER_CONNECTIONS && !run->allow_load &&
+        !hf_target_is_own(&run->target)) {
+        return hf_words_mistake(&words, "",
+                                "more than 100 connections to a host that is not this machine want "
+                                "--allow-load: say it only of servers that are yours to load");
+    }
+    return fault;
 }

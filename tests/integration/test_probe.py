@@ -349,6 +349,7 @@ def test_a_proxy_is_asked_and_its_refusal_is_told(backend, echo):
     (["-n", "0", "ws://a"], "from 1 to 100000"), (["--pong", "maybe", "ws://a"], "late:TIME"), (["-H", "nothing", "ws://a"], "NAME:VALUE"),
     (["ftp://a"], "ftp://a"), (["--cacert", "/nowhere.pem", "wss://a"], "/nowhere.pem"), (["--token-query", "t", "ws://a"], "--token"),
     (["-H", "X: a\nb", "ws://a"], "control characters"), (["--resolve", "a:b", "ws://a"], "HOST:PORT:ADDRESS"), (["--nonsense", "ws://a"], "--nonsense"),
+    (["-n", "101", "ws://192.0.2.1"], "--allow-load"),
 ])
 def test_a_mistake_in_the_words_is_said_and_ends_with_2(words, complaint):
     done = run(*words)

@@ -160,12 +160,18 @@ static void what_contradicts_itself_is_refused_with_a_reason(void **state)
 
 static void a_bad_url_is_named(void **state)
 {
-    static const char *const bad[] = {"ftp://h/", "ws://", "ws://h:99999/", "ws://h/#f",
-                                      "ws://u@h/"};
+    static const struct {
+        const char *url, *printed;
+    } bad[] = {{"ftp://h/", "ftp://h/"},
+               {"ws://", "ws://"},
+               {"ws://h:99999/", "ws://h:99999/"},
+               {"ws://h/#f", "ws://h/#f"},
+               {"ws://user:secret@h/", "ws://"}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         hf_buffer_clear(&why);
-        assert_false(hf_target_ready(&target, bad[i], &why));
-        assert_true(hf_slice_starts(hf_buffer_slice(&why), hf_slice_of(bad[i])));
+        assert_false(hf_target_ready(&target, bad[i].url, &why));
+        assert_true(hf_slice_starts(hf_buffer_slice(&why), hf_slice_of(bad[i].printed)));
+        assert_int_equal(hf_slice_search(hf_buffer_slice(&why), HF_LITERAL("secret")), why.len);
     }
 }
 
@@ -182,6 +188,31 @@ static void the_proxy_of_the_environment_is_taken_unless_one_is_named(void **sta
     assert_false(target.way.used);
     take("proxy", "socks5://x");
     assert_false(hf_target_ready(&target, "ws://h.test/", &why));
+}
+
+static void this_machine_is_known_by_the_words_alone(void **state)
+{
+    static const struct {
+        const char *url;
+        bool own;
+    } rows[] = {{"ws://localhost/", true},      {"ws://127.8.9.1:80/", true},
+                {"ws://[::1]/", true},          {"unix:/run/a.sock", true},
+                {"ws://192.0.2.1/", false},     {"ws://[2001:db8::1]/", false},
+                {"ws://localhost.test/", false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_true(hf_target_ready(&target, rows[i].url, &why));
+        assert_int_equal(hf_target_is_own(&target), rows[i].own);
+    }
+    take("connect-to", "127.0.0.1");
+    assert_true(hf_target_ready(&target, "ws://name.test/", &why));
+    assert_true(hf_target_is_own(&target));
+    take("connect-to", "192.0.2.1");
+    assert_true(hf_target_ready(&target, "ws://localhost/", &why));
+    assert_false(hf_target_is_own(&target));
+    target.connect_to.len = 0;
+    take("proxy", "http://proxy.test");
+    assert_true(hf_target_ready(&target, "ws://localhost/", &why));
+    assert_false(hf_target_is_own(&target));
 }
 
 static void a_commands_options_stand_behind_those_of_the_target(void **state)
@@ -216,6 +247,7 @@ int main(void)
         ROW(what_contradicts_itself_is_refused_with_a_reason),
         ROW(a_bad_url_is_named),
         ROW(the_proxy_of_the_environment_is_taken_unless_one_is_named),
+        ROW(this_machine_is_known_by_the_words_alone),
         ROW(a_commands_options_stand_behind_those_of_the_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
