@@ -69,6 +69,7 @@ static void print_help(void)
            "      --hold DURATION       with --once: how long each connection is held (10s)\n"
            "      --json                a line of JSON for each ending, alert and check\n"
            "      --db FILE             as --database\n"
+           "  -h, --help                prints this\n"
            "      --keys                prints the tables of keys of docs/watch.md\n\n"
            "Keys of the file that are options too (the option wins):\n%.*s\n"
            "Connecting, for all targets:\n%s\n"
@@ -192,6 +193,7 @@ static int take_option(struct tool *t, int option)
         print_keys();
         return 0;
     case OPTION_HELP:
+    case 'h':
         print_help();
         return 0;
     default:
@@ -210,7 +212,7 @@ static int take_words(struct tool *t, int argc, char **argv)
         return mistake(t, "out of memory");
     }
     while (code < 0 &&
-           (option = getopt_long(argc, argv, HF_TARGET_LETTERS "c:", t->options, NULL)) != -1) {
+           (option = getopt_long(argc, argv, HF_TARGET_LETTERS "c:h", t->options, NULL)) != -1) {
         code = take_option(t, option);
     }
     t->input = (struct hf_watch_input){
