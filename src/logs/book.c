@@ -110,7 +110,7 @@ static void ending_of(const struct hf_logs_event *e, uint32_t source, struct hf_
     };
     put_path(out->path, sizeof(out->path), e->path);
     put_address(out->address, sizeof(out->address), e->address);
-    hf_logs_copy_text(out->upstream, sizeof(out->upstream), e->upstream);
+    put_path(out->upstream, sizeof(out->upstream), e->upstream); /* nginx writes its query too */
     hf_logs_copy_text(out->reason, sizeof(out->reason), e->reason);
     hf_logs_copy_text(out->cause, sizeof(out->cause), e->cause);
 }

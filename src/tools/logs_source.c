@@ -3,6 +3,8 @@
  * truncation. */
 #include "tools/logs.h"
 
+#include "base/redact.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -74,11 +76,17 @@ static void note_unread(struct logs_source *s, struct hf_slice line, const char 
     s->unread++;
     if (s->shown_count < HF_LOGS_UNREAD_SHOWN) {
         struct logs_unread *u = &s->shown[s->shown_count++];
-        size_t n = line.len < sizeof(u->text) - 1 ? line.len : sizeof(u->text) - 1;
+        struct hf_buffer shown;
+        hf_buffer_init(&shown, &hf_heap, 4 * HF_LOGS_BUFFER);
+        hf_redact_target(line, &shown);
+        size_t n = shown.len < sizeof(u->text) - 1 ? shown.len : sizeof(u->text) - 1;
         u->line = s->lines;
         u->why = why;
-        memcpy(u->text, line.ptr, n);
+        if (n > 0) {
+            memcpy(u->text, shown.data, n);
+        }
         u->text[n] = '\0';
+        hf_buffer_reset(&shown);
     }
 }
 

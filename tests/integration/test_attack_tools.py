@@ -261,6 +261,16 @@ def test_logs_print_nothing_of_a_log_that_steers_the_terminal_or_forges_lines(tm
         assert not [line for line in done.stdout.splitlines() if line.startswith("forged")]
 
 
+def test_logs_show_no_secret_of_an_upstream_or_of_a_line_that_is_not_read(tmp_path):
+    (tmp_path / "a.log").write_text(
+        '2026/11/26 01:00:01 [error] 1#1: *7 upstream timed out (110: Connection timed out) while proxying upgraded connection, client: '
+        '10.0.0.1, server: x, request: "GET /ws?token=s3cret HTTP/1.1", upstream: "http://u/ws?token=s3cret", host: "h"\n'
+        'what is this GET /ws?token=s3cret\n')
+    for words in (["--by", "upstream"], ["--by", "upstream", "--endings", "--json"]):
+        done = run("logs", *words, tmp_path / "a.log")
+        assert done.returncode == 1 and "http://u/ws" in done.stdout and "what is this" in done.stdout and "s3cret" not in done.stdout
+
+
 # ---- watch
 
 @pytest.fixture
