@@ -10,6 +10,7 @@
 
 struct attempt {
     const char *name;
+    const char *if_opens; /* what it means when this one opens; "" */
     struct hf_target
         target;   /* borrows the strings of the diagnosis's target, unless it owns them */
     hf_time wait; /* before it */
@@ -30,13 +31,14 @@ struct hf_attempts {
 
 static void next(struct hf_attempts *a);
 
-static struct attempt *add(struct hf_attempts *a, const char *name, hf_time wait)
+static struct attempt *add(struct hf_attempts *a, const char *name, const char *if_opens)
 {
     HF_ASSERT(a->count < ATTEMPTS);
     struct attempt *it = &a->all[a->count++];
     it->name = name;
+    it->if_opens = if_opens;
     it->target = *a->d->how.target;
-    it->wait = wait;
+    it->wait = HF_MS(250);
     const hf_time most = a->d->how.plan.budget / 6;
     it->target.connect_timeout =
         it->target.connect_timeout < most ? it->target.connect_timeout : most;
@@ -59,7 +61,9 @@ static void add_other_scheme(struct hf_attempts *a)
         return;
     }
     hf_buffer_init(&why, &hf_heap, 1024);
-    struct attempt *it = add(a, u->tls ? "ws instead of wss" : "wss instead of ws", HF_MS(250));
+    struct attempt *it = add(a, u->tls ? "ws instead of wss" : "wss instead of ws",
+                             u->tls ? "The port speaks no TLS: the URL begins with ws:."
+                                    : "The port speaks TLS: the URL begins with wss:.");
     hf_target_init(&it->target);
     it->target.insecure = true; /* it is asked only whether TLS is spoken there */
     it->owns = true;
@@ -83,26 +87,35 @@ static void add_variants(struct hf_attempts *a)
                       : snprintf(a->origin, sizeof(a->origin), "%s://%.*s:%u",
                                  u->tls ? "https" : "http", HF_SLICE_ARG(u->host), u->port);
     if (given->origin != NULL) {
-        add(a, "without Origin", HF_MS(250))->target.origin = NULL;
+        add(a, "without Origin", "The server refuses this Origin: add it to those that it allows.")
+            ->target.origin = NULL;
     }
     if (n > 0 && (size_t)n < sizeof(a->origin) && u->port != 0) {
-        add(a, "the site's own Origin", HF_MS(250))->target.origin = a->origin;
+        add(a, "the site's own Origin",
+            "The server wants an Origin that it allows: pages of other hosts, and clients without "
+            "one, are refused.")
+            ->target.origin = a->origin;
     }
     static char foreign[] = "https://origin.invalid";
-    add(a, "a foreign Origin", HF_MS(250))->target.origin = foreign;
+    add(a, "a foreign Origin", "The server wants an Origin, whichever it is.")->target.origin =
+        foreign;
     if (given->token != NULL || given->user != NULL) {
-        struct attempt *it = add(a, "without credentials", HF_MS(250));
+        struct attempt *it = add(a, "without credentials",
+                                 "The server refuses these credentials, and lets in who has none.");
         it->target.token = NULL;
         it->target.user = NULL;
     }
     if (given->header_count > 0) {
-        add(a, "without the headers of -H", HF_MS(250))->target.header_count = 0;
+        add(a, "without the headers of -H", "One of the headers of -H is what is refused.")
+            ->target.header_count = 0;
     }
     if (given->protocols != NULL) {
-        add(a, "without a subprotocol", HF_MS(250))->target.protocols = NULL;
+        add(a, "without a subprotocol",
+            "The server does not speak the subprotocol that is offered.")
+            ->target.protocols = NULL;
     }
-    struct attempt *it =
-        add(a, given->deflate ? "without compression" : "offering compression", HF_MS(250));
+    struct attempt *it = add(a, given->deflate ? "without compression" : "offering compression",
+                             "It is the offer of compression that decides.");
     it->target.deflate = !given->deflate;
     add_other_scheme(a);
 }
@@ -112,7 +125,9 @@ static void say_result(struct hf_attempts *a, const struct hf_trial *t, const st
     const char *name = a->all[a->at].name;
     const struct hf_slice *location = head == NULL ? NULL : hf_head_find(head, "location");
     if (a->opened) {
-        hf_diagnosis_add_note(a->d, "Handshake, %s: it opens.", name);
+        hf_diagnosis_add_note(a->d, "Handshake, %s: it opens.%s%s", name,
+                              a->given_opens || a->only ? "" : " ",
+                              a->given_opens || a->only ? "" : a->all[a->at].if_opens);
     } else if (location != NULL) {
         hf_diagnosis_add_note(a->d, "Handshake, %s: HTTP %u, sent on to %.*s.", name, t->end.http,
                               (int)(location->len < 200 ? location->len : 200),
@@ -169,7 +184,7 @@ static void on_probe(void *owner, struct hf_probe *probe, const struct hf_probe_
             a->given_opens |= a->opened;
             d->was_open |= a->opened;
         }
-        hf_diagnosis_keep(d, t, NULL, !a->all[a->at].as_given || a->opened);
+        hf_diagnosis_keep(d, t, NULL, !a->all[a->at].as_given || (a->opened && !a->only));
         hf_diagnosis_tell(d, HF_DIAGNOSIS_ENDED, NULL, t, NULL);
         a->probe = NULL;
         hf_probe_free(probe);
@@ -227,12 +242,18 @@ void hf_attempts_begin(struct hf_diagnosis *d)
     a->d = d;
     a->only = d->kept_count == 0;
     hf_timer_init(&a->timer, on_timer);
-    add(a, "as given", wait < HF_MS(500) ? wait : HF_MS(500))->as_given = true;
+    struct attempt *first = add(a, "as given", "");
+    first->as_given = true;
+    first->wait = wait < HF_MS(500) ? wait : HF_MS(500);
     if (answers(d)) {
         add_variants(a);
     } else {
-        add(a, "as given, once more", HF_SECONDS(1))->as_given = true;
-        add(a, "as given, a last time", HF_SECONDS(2))->as_given = true;
+        for (int i = 0; i < 2; i++) {
+            struct attempt *again =
+                add(a, i == 0 ? "as given, once more" : "as given, a last time", "");
+            again->as_given = true;
+            again->wait = HF_SECONDS(1 + i);
+        }
         if (d->kept[d->kept_count - 1].trial.end.phase >= HF_PHASE_TLS) {
             add_other_scheme(a);
         }

@@ -190,6 +190,23 @@ static bool take_shared(struct diagnose *d, int option, bool *fine)
     return true;
 }
 
+/* What was asked for can be done with the other words. */
+static bool agree(const struct diagnose *d)
+{
+    const uint32_t only = d->how.plan.only;
+    const uint32_t load = 1u << HF_EXPERIMENT_RATE | 1u << HF_EXPERIMENT_SIZE;
+    if (only != 0 && (only & ~load) == 0 && !d->how.plan.load) {
+        fputs("holdfast diagnose: --only: rate and size are ramps; they need --allow-load\n",
+              stderr);
+        return false;
+    }
+    if (only == 1u << HF_EXPERIMENT_PATH && d->compare_url == NULL) {
+        fputs("holdfast diagnose: --only path: which other path? --compare URL\n", stderr);
+        return false;
+    }
+    return true;
+}
+
 /* -1: go on; else the exit code. */
 static int take_words(struct diagnose *d, const struct option *options)
 {
@@ -214,7 +231,7 @@ static int take_words(struct diagnose *d, const struct option *options)
                 optind == d->argc ? "which URL?" : "one URL; the second path is --compare URL");
         return USAGE_ERROR;
     }
-    if (!ready(&d->target, d->argv[optind]) ||
+    if (!agree(d) || !ready(&d->target, d->argv[optind]) ||
         (d->compare_url != NULL && !ready(&d->compare, d->compare_url))) {
         return USAGE_ERROR;
     }

@@ -227,6 +227,13 @@ static void say_arms(struct diagnose *d)
     }
     hf_say_line(&d->say, "%s", "");
     hf_say_table_print(&d->say, &table);
+    if (d->compare_url != NULL) {
+        struct hf_buffer url;
+        hf_buffer_init(&url, &hf_heap, 4096);
+        hf_target_print(&d->compare, &url);
+        hf_say_line(&d->say, "  B is %.*s", HF_SLICE_ARG(hf_buffer_slice(&url)));
+        hf_buffer_reset(&url);
+    }
 }
 
 static void say_people(struct diagnose *d)

@@ -42,7 +42,8 @@ def verdict_of(records):
 def test_a_mistake_in_its_words_ends_it_with_2_and_says_what_to_write():
     for words, told in (([], "which URL?"), (["ftp://x"], "ftp"), (["--budget", "soon", "ws://x"], "a number with a unit"),
                         (["--budget", "1s", "ws://x"], "too short"), (["--only", "silence,nothing", "ws://x"], "no such experiment"),
-                        (["--every", "0s", "ws://x"], "too short"), (["ws://x", "ws://y"], "--compare"), (["--no-such"], "--help")):
+                        (["--every", "0s", "ws://x"], "too short"), (["--only", "size", "ws://x"], "--allow-load"),
+                        (["--only", "path", "ws://x"], "--compare"), (["ws://x", "ws://y"], "--compare"), (["--no-such"], "--help")):
         code, out, err, _ = diagnose(*words)
         assert code == 2 and told in err and not out, (words, err)
     code, out, err, _ = diagnose("--help")
