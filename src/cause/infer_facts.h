@@ -10,7 +10,7 @@
  */
 #define NOISE_DEATH 0.06
 /* A connection that a model kills, and that lives: nearly never. */
-#define NOISE_LIFE 0.003
+#define NOISE_LIFE 0.0005
 
 #define LATE_MAX 6
 

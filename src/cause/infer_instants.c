@@ -269,6 +269,38 @@ static void fit_standstill(struct evidence *e, double evidence, bool alone, stru
     }
 }
 
+/* Each ends after its own time of standing still: buffers fill as fast as they are fed. */
+static void fit_uneven(struct evidence *e, double evidence, struct fits *fits)
+{
+    struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
+    double *waits = e->scratch;
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->facts[i].stalled && !e->facts[i].silent) {
+            waits[count++] = e->facts[i].age - e->facts[i].life;
+        }
+    }
+    if (count < 3) {
+        return;
+    }
+    sort_numbers(waits, count);
+    fit.low = waits[0];
+    fit.high = waits[count - 1];
+    fit.value = fit.waits = part_of(waits, count, 0.5);
+    fit.score = evidence - 5;
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        bool mine = f->stalled && !f->silent;
+        fit.explained += mine ? 1 : 0;
+        fit.score += mine      ? log(0.9 / (fit.high - fit.low + 1) + e->floor[i])
+                     : f->dead ? log(e->floor[i])
+                               : 0;
+    }
+    fit.unexplained = e->dead - fit.explained;
+    fits_add(fits, &fit);
+}
+
 void fit_blocked(struct evidence *e, struct fits *fits)
 {
     struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
@@ -280,6 +312,7 @@ void fit_blocked(struct evidence *e, struct fits *fits)
     }
     fit_standstill(e, evidence, true, fits);
     fit_standstill(e, evidence, false, fits);
+    fit_uneven(e, evidence, fits);
     if (!best_restart(e, &fit)) {
         return;
     }
