@@ -468,6 +468,9 @@ static void forget_side(struct hf_link_side *side)
     close_side(side, true);
     if (l->sides[0].stream == NULL && l->sides[1].stream == NULL) {
         hf_link_drop(l, true);
+    } else { /* the other one may never send */
+        l->linger_until = hf_link_now(l) + HF_LINK_FORGOTTEN_MAX;
+        hf_link_settle(l);
     }
 }
 

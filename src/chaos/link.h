@@ -10,8 +10,9 @@
 #include "chaos/shape.h"
 #include "ws/flow.h"
 
-#define HF_LINK_QUEUE_MAX ((size_t)1 << 20) /* what waits in one direction before it rests */
-#define HF_LINK_LINGER HF_SECONDS(2)        /* for a peer's FIN, or its Close */
+#define HF_LINK_QUEUE_MAX ((size_t)1 << 20)  /* what waits in one direction before it rests */
+#define HF_LINK_LINGER HF_SECONDS(2)         /* for a peer's FIN, or its Close */
+#define HF_LINK_FORGOTTEN_MAX HF_SECONDS(60) /* for the other end, when one was told */
 
 struct hf_chaos {
     struct hf_chaos_options options;

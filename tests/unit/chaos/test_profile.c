@@ -21,7 +21,28 @@ static void assert_truth(const struct hf_chaos_profile *p, const char *text)
     hf_buffer_reset(&out);
 }
 
-static void every_builtin_profile_says_what_it_is_and_what_is_expected(void **state)
+static void assert_printed_loads_as_the_same(const struct hf_chaos_profile *p)
+{
+    struct hf_buffer once;
+    struct hf_buffer twice;
+    struct hf_buffer errors;
+    struct hf_chaos_profile *again = NULL;
+    hf_buffer_init(&once, &hf_heap, 65536);
+    hf_buffer_init(&twice, &hf_heap, 65536);
+    hf_buffer_init(&errors, &hf_heap, 65536);
+    hf_chaos_profile_print(p, &once);
+    assert_int_equal(hf_chaos_profile_read("f.yaml", hf_buffer_slice(&once), &again, &errors),
+                     HF_OK);
+    hf_chaos_profile_print(again, &twice);
+    assert_true(once.len > 0 && hf_slice_eq(hf_buffer_slice(&once), hf_buffer_slice(&twice)));
+    hf_chaos_profile_free(again);
+    hf_buffer_reset(&once);
+    hf_buffer_reset(&twice);
+    hf_buffer_reset(&errors);
+}
+
+static void
+every_builtin_profile_says_what_is_expected_and_prints_as_a_file_that_loads(void **state)
 {
     struct hf_slice name;
     size_t count = 0;
@@ -34,6 +55,9 @@ static void every_builtin_profile_says_what_it_is_and_what_is_expected(void **st
         hf_chaos_profile_truth(p, &out);
         assert_true(hf_slice_search(hf_buffer_slice(&out), HF_LITERAL("\"class\":")) < out.len);
         hf_buffer_reset(&out);
+        assert_printed_loads_as_the_same(p);
+        hf_chaos_profile_scale(p, 0.137);
+        assert_printed_loads_as_the_same(p);
         hf_chaos_profile_free(p);
         hf_release(&hf_heap, text);
     }
@@ -149,7 +173,8 @@ static void an_empty_file_is_a_profile_without_toxics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_builtin_profile_says_what_it_is_and_what_is_expected),
+        cmocka_unit_test(
+            every_builtin_profile_says_what_is_expected_and_prints_as_a_file_that_loads),
         cmocka_unit_test(what_is_set_and_scaled_shows_in_the_truth),
         cmocka_unit_test(a_toxic_is_set_by_its_name_or_by_its_type),
         cmocka_unit_test(every_fault_of_a_file_is_told_with_its_place),
