@@ -194,31 +194,64 @@ static double got_before(const struct hf_trial *t, uint8_t kind, double moment)
     return count;
 }
 
+/* Each message of the client has one answer, as far as those show that are not flooded: the n-th
+ * answer is then as good as its question. */
+static bool answers_are_paired(const struct evidence *e)
+{
+    size_t talking = 0, paired = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        double sent = (double)e->facts[i].t->count[HF_MOMENT_SENT];
+        double got = (double)e->facts[i].t->count[HF_MOMENT_GOT];
+        talking += sent >= 2 ? 1 : 0;
+        paired +=
+            sent >= 2 && got <= sent && got >= 1 && (sent - got <= 2 || got >= 0.75 * sent) ? 1 : 0;
+    }
+    return talking > 0 && paired * 10 >= talking * 6;
+}
+
 /* Where each message is answered by one, the fatal one is the first that is not: what was sent
  * meanwhile was under way. 0: the answers do not tell. */
 static double first_unanswered(struct evidence *e, const struct fit *fit)
 {
     double *got = e->scratch;
-    size_t count = 0, paired = 0, lived = 0;
+    size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
-        const struct hf_trial *t = e->facts[i].t;
-        double moment = fatal(e, i, fit), sent = (double)t->count[HF_MOMENT_SENT];
         bool foretold;
-        (void)says_moment(e, i, moment, &foretold);
+        (void)says_moment(e, i, fatal(e, i, fit), &foretold);
         if (foretold) {
-            got[count++] = (double)t->count[HF_MOMENT_GOT];
-        } else if (sent >= 2) {
-            lived++;
-            paired += fabs(sent - (double)t->count[HF_MOMENT_GOT]) <= 1 ? 1 : 0;
+            got[count++] = (double)e->facts[i].t->count[HF_MOMENT_GOT];
         }
     }
     sort_numbers(got, count);
     if (count < 2 || part_of(got, count, 0.2) < part_of(got, count, 0.8) || got[0] < 1 ||
-        paired * 5 < lived * 4) {
+        !answers_are_paired(e)) {
         return 0;
     }
     return part_of(got, count, 0.5) + 1;
+}
+
+/* A count of answers, told as the message that had none. */
+static void tell_by_question(struct evidence *e, struct fit *fit)
+{
+    double *ours = e->scratch;
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct hf_trial *t = e->facts[i].t;
+        bool foretold;
+        (void)says_moment(e, i, fatal(e, i, fit), &foretold);
+        if (foretold) {
+            ours[count++] =
+                fmin((double)t->count[HF_MOMENT_SENT], (double)t->count[HF_MOMENT_GOT] + 1);
+        }
+    }
+    sort_numbers(ours, count);
+    fit->value = part_of(ours, count, 0.5);
+    fit->low = part_of(ours, count, 0);
+    fit->high = part_of(ours, count, 1);
+    fit->resets = HF_RESETS_SENT;
 }
 
 /* At the deaths that it foretells: the client's messages, and the server's. */
@@ -255,6 +288,7 @@ static void fit_window(struct evidence *e, const struct fit *whole, double prior
     struct fit fit = *whole;
     double died = 0, lived = INFINITY, client;
     size_t step = (size_t)whole->value - 1;
+    bool told_by_questions;
 
     for (size_t i = 0; i < e->count && whole->value >= 2; i++) {
         size_t listed = e->first[i + 1] - e->first[i];
@@ -280,8 +314,13 @@ static void fit_window(struct evidence *e, const struct fit *whole, double prior
     fit.window = sqrt(died * lived);
     score_count(e, &fit);
     fit.score += log(prior);
+    told_by_questions = (whole->resets & HF_RESETS_GOT) != 0 && answers_are_paired(e);
     messages_at_death(e, &fit, &client);
-    fit.value = client;
+    if (told_by_questions) {
+        tell_by_question(e, &fit);
+    } else {
+        fit.value = client;
+    }
     if (fit.explained >= 2) {
         fits_add(fits, &fit);
     }
@@ -319,44 +358,12 @@ static void fit_bucket(struct evidence *e, uint16_t kinds, double prior, struct 
     score_count(e, &fit);
     fit.score += log(prior);
     messages_at_death(e, &fit, &client);
-    fit.value = fit.low > 0 ? fit.low : client;
+    if ((kinds & HF_RESETS_GOT) != 0 && answers_are_paired(e)) {
+        tell_by_question(e, &fit);
+    } else {
+        fit.value = fit.low > 0 ? fmin(fit.low, client) : client;
+    }
     fits_add(fits, &fit);
-}
-
-/* Each message of the client has one answer: the n-th answer is then as good as its question. */
-static bool answers_are_paired(const struct evidence *e)
-{
-    size_t talking = 0, paired = 0;
-
-    for (size_t i = 0; i < e->count; i++) {
-        double sent = (double)e->facts[i].t->count[HF_MOMENT_SENT];
-        double got = (double)e->facts[i].t->count[HF_MOMENT_GOT];
-        talking += sent >= 2 ? 1 : 0;
-        paired += sent >= 2 && got <= sent && got >= 1 ? 1 : 0;
-    }
-    return talking > 0 && paired * 10 >= talking * 8;
-}
-
-/* A count of answers, told as the message that had none. */
-static void tell_by_question(struct evidence *e, struct fit *fit)
-{
-    double *ours = e->scratch;
-    size_t count = 0;
-
-    for (size_t i = 0; i < e->count; i++) {
-        const struct hf_trial *t = e->facts[i].t;
-        bool foretold;
-        (void)says_moment(e, i, fatal(e, i, fit), &foretold);
-        if (foretold) {
-            ours[count++] =
-                fmin((double)t->count[HF_MOMENT_SENT], (double)t->count[HF_MOMENT_GOT] + 1);
-        }
-    }
-    sort_numbers(ours, count);
-    fit->value = part_of(ours, count, 0.5);
-    fit->low = part_of(ours, count, 0);
-    fit->high = part_of(ours, count, 1);
-    fit->resets = HF_RESETS_SENT;
 }
 
 static void fit_kinds(struct evidence *e, uint16_t kinds, double prior, struct fits *fits)
@@ -380,9 +387,9 @@ static void fit_kinds(struct evidence *e, uint16_t kinds, double prior, struct f
         double client;
         whole = best;
         messages_at_death(e, &best, &client);
-        best.value = client;
+        best.value = kinds == HF_RESETS_GOT ? best.low : client; /* faster ones ask ahead */
         best.score = whole.score + log(prior);
-        if (kinds == HF_RESETS_GOT && answers_are_paired(e)) {
+        if ((kinds & HF_RESETS_GOT) != 0 && answers_are_paired(e)) {
             messages_at_death(e, &whole, &client);
             whole.score = best.score;
             tell_by_question(e, &whole);

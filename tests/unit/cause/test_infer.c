@@ -516,6 +516,52 @@ static void story_b_says_that_the_servers_chunks_are_counted_and_how_many(void *
     end_story(w, &v);
 }
 
+/* An echo that is asked for `ahead` messages before it answers the first, and ends at the limit. */
+static void ask_ahead(struct hf_trial *t, struct hf_moment *moments, double every, int limit,
+                      int ahead)
+{
+    for (int i = 1; i <= limit + ahead; i++) {
+        const hf_time at = (hf_time)(i * every * 1e6);
+        moments[t->moment_count++] = (struct hf_moment){at, 5, HF_MOMENT_SENT};
+        t->count[HF_MOMENT_SENT]++;
+        if (i > ahead && i - ahead < limit) {
+            moments[t->moment_count++] = (struct hf_moment){at + 1000, 5, HF_MOMENT_GOT};
+            t->count[HF_MOMENT_GOT]++;
+        }
+        t->end.age = at + 2000;
+    }
+    t->moments = moments;
+    t->arm = "message";
+    t->opened = t->begun + 1000;
+    t->plan.message_every = (hf_time)(every * 1e6);
+    t->end.how = HF_HOW_CLOSE;
+    t->end.code = 1008;
+    t->end.phase = HF_PHASE_OPEN;
+}
+
+static void
+messages_that_were_under_way_make_a_limit_no_larger_and_its_echoes_are_not_counted(void **state)
+{
+    static const struct {
+        double every;
+        int ahead;
+    } rates[] = {{0.4, 0}, {0.2, 0}, {0.05, 4}, {0.02, 12}, {0.01, 30}};
+    struct hf_moment moments[5][128];
+    struct hf_trial trials[5] = {{.arm = ""}};
+    struct hf_infer_context context = {.now = 60000000};
+    struct hf_verdict v;
+    for (size_t i = 0; i < 5; i++) {
+        trials[i].begun = (hf_time)i * 700000;
+        ask_ahead(&trials[i], moments[i], rates[i].every, 30, rates[i].ahead);
+    }
+    hf_verdict_init(&v, &hf_heap);
+    assert_int_equal(hf_infer(&v, trials, 5, &context), HF_OK);
+    assert_int_equal(v.best.class, HF_CLASS_MESSAGE_LIMIT);
+    assert_false(v.best.counts_down);
+    assert_true(v.best.value == 30);
+    hf_verdict_fini(&v);
+}
+
 /* It ends at a third of its age. */
 static void cut(struct hf_trial *t, enum hf_trial_how how)
 {
@@ -723,6 +769,8 @@ int main(void)
         cmocka_unit_test(ends_of_those_that_began_together_are_no_restart_and_no_timer_yet),
         cmocka_unit_test(one_rate_leaves_a_count_and_an_age_undecided_and_another_decides),
         cmocka_unit_test(story_b_says_that_the_servers_chunks_are_counted_and_how_many),
+        cmocka_unit_test(
+            messages_that_were_under_way_make_a_limit_no_larger_and_its_echoes_are_not_counted),
         cmocka_unit_test(one_odd_death_among_many_is_nothing),
         cmocka_unit_test(a_servers_ordinary_watchdog_is_no_finding_and_a_tight_one_is),
         cmocka_unit_test(a_hop_that_kills_behind_the_servers_first_ping_is_the_network),
