@@ -556,7 +556,7 @@ hf_time hf_plan_young(const struct hf_plan *plan)
 
 hf_time hf_plan_answer_timeout(const struct hf_plan *plan)
 {
-    return between(HF_SECONDS(2), plan->how.budget * 2 / 5, HF_SECONDS(20));
+    return between(HF_SECONDS(2), plan->how.budget * 2 / 5, HF_SECONDS(45));
 }
 
 hf_time hf_plan_rest(const struct hf_plan *plan, const struct hf_arm *arm,
