@@ -128,7 +128,8 @@ def test_probe_does_not_hoard_pongs_for_a_server_that_floods_and_does_not_read(h
             with contextlib.suppress(OSError, AssertionError):
                 most = max(most, probe.memory())
             time.sleep(0.02)
-        assert probe.popen.returncode == 1 and 0 < most < 80_000_000
+        sanitizer = "build-test" in str(BINARY)  # which keeps what was freed for a while
+        assert probe.popen.returncode == 1 and 0 < most < (400_000_000 if sanitizer else 80_000_000)
     finally:
         probe.stop()
 
