@@ -282,8 +282,8 @@ void hf_store_load(struct hf_store *s, const char *target, hf_wall now, struct h
          target, now / 60000 - HF_RECORD_MINUTES, now / 60000, r, load_minutes);
     load(s,
          "SELECT * FROM (SELECT time,judged,is_check,how_number,phase,code,http,held_ms,cause,who,"
-         "sentence,advice,record,id FROM endings WHERE target=? AND time>=? ORDER BY id DESC LIMIT "
-         "?) ORDER BY id",
+         "sentence,advice,record,id FROM endings WHERE target=? AND time>=? AND "
+         "json_valid('{' || record || '}') ORDER BY id DESC LIMIT ?) ORDER BY id",
          target, 0, HF_RECORD_ENDINGS, r, load_endings);
     load(s,
          "SELECT * FROM (SELECT kind,id,opened,last_bad,last_told,closed,told,bad,cause,summary,"

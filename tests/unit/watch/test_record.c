@@ -428,6 +428,30 @@ static void what_is_older_than_the_retention_goes_but_not_an_open_incident(void 
     assert_int_equal(count_of(path, "SELECT count(*) FROM incidents WHERE closed>0"), 2);
 }
 
+static void a_row_whose_record_is_damaged_is_left_out(void **unused)
+{
+    char path[128];
+    struct hf_record r;
+    sqlite3 *db = NULL;
+    path_of(path, "damaged.db");
+    struct hf_store *s = hf_store_open(path, HF_SECONDS(10LL * 365 * 86400));
+    assert_true(hf_store_start(s));
+    fill(s, 3);
+    hf_store_close(s);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "UPDATE endings SET record='\"how\":' WHERE id=2", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    s = hf_store_open(path, HF_SECONDS(10LL * 365 * 86400));
+    assert_int_equal(hf_record_init(&r), HF_OK);
+    hf_store_load(s, "a", NOW + 1000, &r);
+    assert_int_equal(r.ending_count, 2);
+    assert_int_equal(hf_record_ending_at(&r, 1)->time, NOW);
+    hf_record_fini(&r);
+    hf_store_close(s);
+}
+
 static void a_file_of_a_newer_holdfast_is_left_alone(void **unused)
 {
     char path[128];
@@ -488,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_no_database_is_said_and_left_alone),
         cmocka_unit_test(a_folder_that_is_not_there_is_said),
         cmocka_unit_test(what_is_older_than_the_retention_goes_but_not_an_open_incident),
+        cmocka_unit_test(a_row_whose_record_is_damaged_is_left_out),
         cmocka_unit_test(a_file_of_a_newer_holdfast_is_left_alone),
         cmocka_unit_test(rows_that_cannot_be_written_are_bounded),
     };
