@@ -451,6 +451,33 @@ static void on_time(struct hf_timer *timer, hf_time now)
     hf_link_settle(l);
 }
 
+/* ---- connecting -------------------------------------------------------------------------------
+ */
+
+static const struct hf_stream_handler side_handler;
+
+static void no_upstream(struct hf_link *l, const char *why)
+{
+    hf_link_tell(l, HF_CHAOS_ACTED, NULL, why);
+    l->ended_by = "no upstream";
+    hf_link_fin(l);
+}
+
+/* The next address, or the end. */
+static void connect_next(struct hf_link *l)
+{
+    struct hf_link_side *side = &l->sides[HF_WAY_DOWN];
+    while (l->address_next < l->address_count) {
+        struct hf_connect how = {.address = l->addresses[l->address_next++]};
+        if (hf_loop_connect(l->chaos->options.loop, &how, &side_handler, side, &side->stream) ==
+            HF_OK) {
+            return;
+        }
+        side->stream = NULL;
+    }
+    no_upstream(l, "the upstream cannot be reached");
+}
+
 /* ---- callbacks of the streams -----------------------------------------------------------------
  */
 
@@ -545,9 +572,8 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
     if (side == &l->sides[HF_WAY_DOWN] && !side->open) { /* it could not be connected */
         close_side(side, false);
         if (hf_link_is_live(l)) {
-            hf_link_tell(l, HF_CHAOS_ACTED, NULL, "the upstream cannot be reached");
-            l->ended_by = "no upstream";
-            hf_link_fin(l);
+            side->ended = false;
+            connect_next(l);
         }
     } else if (hf_link_is_live(l)) {
         side_ended(side, end);
@@ -568,25 +594,9 @@ static void on_end(void *owner, struct hf_stream *stream, const struct hf_end *e
 static const struct hf_stream_handler side_handler = {
     .on_open = on_open, .on_bytes = on_bytes, .on_writable = on_writable, .on_end = on_end};
 
-/* ---- connecting -------------------------------------------------------------------------------
+/* ---- the upstream's name
+ * --------------------------------------------------------------------------------
  */
-
-static void no_upstream(struct hf_link *l, const char *why)
-{
-    hf_link_tell(l, HF_CHAOS_ACTED, NULL, why);
-    l->ended_by = "no upstream";
-    hf_link_fin(l);
-}
-
-static void connect_to(struct hf_link *l, const struct hf_address *address)
-{
-    struct hf_connect how = {.address = *address};
-    struct hf_link_side *side = &l->sides[HF_WAY_DOWN];
-    if (hf_loop_connect(l->chaos->options.loop, &how, &side_handler, side, &side->stream) !=
-        HF_OK) {
-        no_upstream(l, "the upstream cannot be connected to");
-    }
-}
 
 static void on_resolved(void *owner, enum hf_status status, const struct hf_address *addresses,
                         size_t count)
@@ -596,16 +606,19 @@ static void on_resolved(void *owner, enum hf_status status, const struct hf_addr
     if (!hf_link_is_live(l)) {
         return;
     }
+    for (size_t i = 0; status == HF_OK && i < count && i < HF_LINK_ADDRESSES_MAX; i++) {
+        struct hf_address *address = &l->addresses[l->address_count++];
+        *address = addresses[i];
+        if (address->u.any.sa_family == AF_INET6) {
+            address->u.v6.sin6_port = htons(l->port);
+        } else {
+            address->u.v4.sin_port = htons(l->port);
+        }
+    }
     if (status != HF_OK) {
         no_upstream(l, "the upstream's name has no address");
     } else {
-        struct hf_address address = addresses[0];
-        if (address.u.any.sa_family == AF_INET6) {
-            address.u.v6.sin6_port = htons(l->port);
-        } else {
-            address.u.v4.sin_port = htons(l->port);
-        }
-        connect_to(l, &address);
+        connect_next(l);
     }
     hf_link_settle(l);
 }
@@ -613,13 +626,13 @@ static void on_resolved(void *owner, enum hf_status status, const struct hf_addr
 void hf_link_dial(struct hf_link *l)
 {
     struct hf_slice upstream = hf_slice_of(l->proxy->upstream);
-    struct hf_address address;
     uint64_t port = 0;
     if (l->sides[HF_WAY_DOWN].stream != NULL || l->resolving != 0) {
         return;
     }
-    if (hf_address_parse(upstream, &address)) {
-        connect_to(l, &address);
+    if (hf_address_parse(upstream, &l->addresses[0])) {
+        l->address_count = 1;
+        connect_next(l);
         return;
     }
     size_t colon = hf_slice_find(upstream, ':');

@@ -11,6 +11,7 @@
 #include "ws/flow.h"
 
 #define HF_LINK_QUEUE_MAX ((size_t)1 << 20)  /* what waits in one direction before it rests */
+#define HF_LINK_ADDRESSES_MAX 4              /* of a name that are tried */
 #define HF_LINK_LINGER HF_SECONDS(2)         /* for a peer's FIN, or its Close */
 #define HF_LINK_FORGOTTEN_MAX HF_SECONDS(60) /* for the other end, when one was told */
 
@@ -115,9 +116,12 @@ struct hf_link {
     struct hf_link_side sides[2]; /* by the way on which they are the source: client, server */
     struct hf_lane lanes[HF_WAYS];
     struct hf_timer timer;
-    hf_time linger_until; /* 0: not */
-    uint64_t resolving;   /* 0: not */
-    uint16_t port;        /* of the name that is looked up */
+    hf_time linger_until;  /* 0: not */
+    uint64_t resolving;    /* 0: not */
+    uint16_t port;         /* of the name that is looked up */
+    uint8_t address_count; /* of the name */
+    uint8_t address_next;  /* that is tried when this one fails */
+    struct hf_address addresses[HF_LINK_ADDRESSES_MAX];
     struct hf_random random;
     struct hf_effect *effects;
     size_t effect_count;

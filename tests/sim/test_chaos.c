@@ -411,6 +411,29 @@ static void run_seed(uint64_t seed)
     finish(&p);
 }
 
+static void the_next_address_of_a_name_is_tried_when_one_refuses(void **state)
+{
+    struct party p;
+    struct hf_address addresses[2];
+    struct hf_address backend;
+    char upstream[32];
+    begin(&p, 1);
+    hf_chaos_backend_address(p.backend, &backend);
+    assert_true(hf_address_parse(HF_LITERAL("192.0.2.7:0"), &addresses[0])); /* nobody is there */
+    assert_true(hf_address_parse(HF_LITERAL("127.0.0.1:0"), &addresses[1]));
+    sim_name(p.sim, "two.test", HF_OK, addresses, 2, HF_MS(1));
+    (void)snprintf(upstream, sizeof(upstream), "two.test:%u", ntohs(backend.u.v4.sin_port));
+    char *listen = hf_alloc_text(&hf_heap, hf_slice_of(hf_chaos_proxy_listen(p.proxy)));
+    assert_int_equal(
+        hf_chaos_proxy_update(p.proxy, hf_slice_of(listen), hf_slice_of(upstream), true), HF_OK);
+    hf_release(&hf_heap, listen);
+    connect_client(&p.clients[0]);
+    while (!p.clients[0].open && sim_step(p.sim, sim_now(p.sim) + HF_SECONDS(10))) {
+    }
+    assert_true(p.clients[0].open);
+    finish(&p);
+}
+
 static uint64_t first_seed = 1;
 static uint64_t last_seed = SEEDS;
 
@@ -432,6 +455,7 @@ static void what_passes_the_box_is_websocket_whatever_the_toxics(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_next_address_of_a_name_is_tried_when_one_refuses),
         cmocka_unit_test(what_passes_the_box_is_websocket_whatever_the_toxics),
     };
     if (argc == 3) {
