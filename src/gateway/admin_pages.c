@@ -2,7 +2,6 @@
 /* The pages of the admin listener: see admin_pages.h. */
 #include "gateway/admin_pages.h"
 
-#include "base/hash.h"
 #include "gateway/admin.h"
 #include "gateway/ledger.h"
 #include "http/url.h"
@@ -141,18 +140,6 @@ static bool host_is_ours(struct hf_slice host)
     return hf_slice_eq_nocase(name, HF_LITERAL("localhost")) || hf_ip_parse(host, address);
 }
 
-static bool has_token(const struct hf_head *head, const char *token)
-{
-    const struct hf_slice *value = hf_head_find(head, "Authorization");
-    if (value == NULL || hf_head_count(head, "Authorization") != 1) {
-        return false;
-    }
-    size_t space = hf_slice_find(*value, ' ');
-    /* RFC 9110 11.1: the scheme's case does not count. */
-    return hf_slice_eq_nocase(hf_slice_first(*value, space), HF_LITERAL("Bearer")) &&
-           hf_equal_secret(hf_slice_trim(hf_slice_from(*value, space)), hf_slice_of(token));
-}
-
 /* True when the head announces a body, or may mean one. */
 static bool has_body(const struct hf_head *head)
 {
@@ -207,7 +194,7 @@ void hf_page_make(struct hf_gateway *gateway, const struct hf_page_access *acces
         i++;
     }
     if (access->token != NULL && (i == PAGES || !pages[i].open) &&
-        !has_token(head, access->token)) {
+        !hf_head_has_bearer(head, access->token)) {
         hf_page_say(page, 401, "the admin token is demanded here: Authorization: Bearer TOKEN");
         page->headers = "WWW-Authenticate: Bearer\r\n"; /* RFC 9110 15.5.2 */
     } else if (i == PAGES) {

@@ -8,6 +8,7 @@
  * has a name of its own; an upstream that is in a route twice is one series. */
 #include "gateway/admin.h"
 
+#include "http/exposition.h"
 #include "io/tls.h"
 
 #include <dirent.h>
@@ -21,32 +22,13 @@ struct label {
     const char *value;
 };
 
-static void add_label_value(struct hf_buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '\n') {
-            hf_buffer_add_text(out, "\\n");
-            continue;
-        }
-        if (*text == '"' || *text == '\\') {
-            hf_buffer_add_byte(out, '\\');
-        }
-        hf_buffer_add_byte(out, (uint8_t)*text);
-    }
-}
-
-static void add_family(struct hf_buffer *out, const char *name, const char *type, const char *help)
-{
-    hf_buffer_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void add_series(struct hf_buffer *out, const char *name, const struct label *labels,
                        size_t count)
 {
     hf_buffer_add_text(out, name);
     for (size_t i = 0; i < count; i++) {
         hf_buffer_addf(out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].key);
-        add_label_value(out, labels[i].value);
+        hf_exposition_label(out, labels[i].value);
         hf_buffer_add_byte(out, '"');
     }
     hf_buffer_add_text(out, count > 0 ? "} " : " ");
@@ -63,7 +45,7 @@ static void add_sample(struct hf_buffer *out, const char *name, const struct lab
 static void add_plain(struct hf_buffer *out, const char *name, const char *type, const char *help,
                       uint64_t value)
 {
-    add_family(out, name, type, help);
+    hf_exposition_family(out, name, type, help);
     add_sample(out, name, NULL, 0, value);
 }
 
@@ -116,8 +98,9 @@ static void add_workers(const struct hf_gateway *g, struct hf_buffer *out)
     uint64_t openings = 0;
     add_plain(out, "holdfast_workers", "gauge", "Event loops, each on a thread of its own",
               g->worker_count);
-    add_family(out, open_now, "gauge",
-               "WebSockets that are open, by worker, whatever configuration they came under");
+    hf_exposition_family(
+        out, open_now, "gauge",
+        "WebSockets that are open, by worker, whatever configuration they came under");
     for (size_t i = 0; i < g->worker_count; i++) {
         char index[24];
         (void)snprintf(index, sizeof(index), "%zu", i);
@@ -149,21 +132,21 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
     static const char resumes[] = "holdfast_session_resumes_total";
     static const char lost[] = "holdfast_session_connections_lost_total";
     static const char parked[] = "holdfast_session_parked_seconds_total";
-    add_family(out, states, "gauge", "Sessions (hf1), by state");
+    hf_exposition_family(out, states, "gauge", "Sessions (hf1), by state");
     for (unsigned s = 0; s < HF_SESSION_ENDED; s++) {
         add_sample(out, states,
                    &(struct label){"state", hf_session_state_text((enum hf_session_state)s)}, 1,
                    sum_of(g, offsetof(struct hf_session_gauges, states) + s * sizeof(uint64_t)));
     }
-    add_family(out, resumes, "counter",
-               "Connections that wanted to resume a session: ok, or why they could not");
+    hf_exposition_family(out, resumes, "counter",
+                         "Connections that wanted to resume a session: ok, or why they could not");
     for (unsigned v = 0; v < HF_RESUME_VERDICTS; v++) {
         add_sample(out, resumes,
                    &(struct label){"outcome", hf_resume_verdict_text((enum hf_resume_verdict)v)}, 1,
                    sum_of(g, offsetof(struct hf_session_gauges, resumes) + v * sizeof(uint64_t)));
     }
-    add_family(out, lost, "counter",
-               "Connections of sessions that were lost, by cause; the sessions went on");
+    hf_exposition_family(out, lost, "counter",
+                         "Connections of sessions that were lost, by cause; the sessions went on");
     for (unsigned c = 1; c < hf_cause_count(); c++) {
         uint64_t count = sum_of(g, offsetof(struct hf_session_gauges, lost) + c * sizeof(uint64_t));
         if (count > 0) {
@@ -171,8 +154,8 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
                        count);
         }
     }
-    add_family(out, parked, "counter",
-               "Time that sessions waited for their clients, over all waits that ended");
+    hf_exposition_family(out, parked, "counter",
+                         "Time that sessions waited for their clients, over all waits that ended");
     add_seconds(out, parked, NULL, 0,
                 (int64_t)sum_of(g, offsetof(struct hf_session_gauges, parked_ms)), 1000);
     add_plain(out, "holdfast_session_held_bytes", "gauge",
@@ -193,10 +176,10 @@ static void add_sessions(const struct hf_gateway *g, struct hf_buffer *out)
 
 static void add_gateway(struct hf_gateway *g, struct hf_buffer *out)
 {
-    add_family(out, "holdfast_build_info", "gauge", "Always 1; the version is the label");
+    hf_exposition_family(out, "holdfast_build_info", "gauge", "Always 1; the version is the label");
     add_sample(out, "holdfast_build_info", &(struct label){"version", HF_VERSION}, 1, 1);
-    add_family(out, "holdfast_start_time_seconds", "gauge",
-               "When the gateway was started, in seconds since 1970 UTC");
+    hf_exposition_family(out, "holdfast_start_time_seconds", "gauge",
+                         "When the gateway was started, in seconds since 1970 UTC");
     add_seconds(out, "holdfast_start_time_seconds", NULL, 0, g->started, 1000);
     add_plain(out, "holdfast_draining", "gauge",
               "1 while the gateway says goodbye to its connections",
@@ -216,8 +199,8 @@ static void add_gateway(struct hf_gateway *g, struct hf_buffer *out)
 static void add_endings(struct hf_gateway *g, struct hf_buffer *out)
 {
     static const char name[] = "holdfast_endings_total";
-    add_family(out, name, "counter",
-               "Connections that ended, by cause and by the side where the reason lies");
+    hf_exposition_family(out, name, "counter",
+                         "Connections that ended, by cause and by the side where the reason lies");
     for (unsigned cause = 1; cause < hf_cause_count(); cause++) {
         struct label labels[] = {{"cause", hf_cause_id((enum hf_cause)cause)},
                                  {"who", hf_cause_who((enum hf_cause)cause)}};
@@ -232,15 +215,16 @@ static void add_routes(const struct hf_runtime *rt, struct hf_buffer *out)
 {
     static const char open[] = "holdfast_connections_open";
     static const char endings[] = "holdfast_route_endings_total";
-    add_family(out, open, "gauge",
-               "WebSockets that are open, by route of the configuration in force");
+    hf_exposition_family(out, open, "gauge",
+                         "WebSockets that are open, by route of the configuration in force");
     for (size_t i = 0; i < rt->config->route_count; i++) {
         struct hf_route *r = &rt->routes[i];
         add_sample(out, open, &(struct label){"route", r->config->name}, 1,
                    atomic_load_explicit(&r->state->open, memory_order_relaxed));
     }
-    add_family(out, endings, "counter",
-               "Connections of a route that ended, by cause; causes that never came are left out");
+    hf_exposition_family(
+        out, endings, "counter",
+        "Connections of a route that ended, by cause; causes that never came are left out");
     for (size_t i = 0; i < rt->config->route_count; i++) {
         struct hf_route *r = &rt->routes[i];
         for (unsigned cause = 1; cause < hf_cause_count(); cause++) {
@@ -293,9 +277,9 @@ static void add_upstreams(const struct hf_runtime *rt, bool health, struct hf_bu
 {
     const char *name = health ? "holdfast_upstream_up" : "holdfast_upstream_active";
     hf_time now = monotonic();
-    add_family(out, name, "gauge",
-               health ? "1, or 0 while failures keep the upstream out of the choice"
-                      : "Handshakes and open WebSockets on the upstream");
+    hf_exposition_family(out, name, "gauge",
+                         health ? "1, or 0 while failures keep the upstream out of the choice"
+                                : "Handshakes and open WebSockets on the upstream");
     for (size_t i = 0; i < rt->config->route_count; i++) {
         const struct hf_route *r = &rt->routes[i];
         for (size_t j = 0; j < r->backend_count; j++) {
@@ -334,8 +318,9 @@ static void add_certificates(const struct hf_runtime *rt, struct hf_buffer *out)
             continue;
         }
         if (!any) {
-            add_family(out, name, "gauge",
-                       "When the listener's first certificate expires, in seconds since 1970 UTC");
+            hf_exposition_family(
+                out, name, "gauge",
+                "When the listener's first certificate expires, in seconds since 1970 UTC");
             any = true;
         }
         add_seconds(out, name, &(struct label){"listener", text}, 1, expires, 1000);
@@ -379,8 +364,8 @@ static void add_process(struct hf_buffer *out)
     uint64_t value;
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         int64_t seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec;
-        add_family(out, "process_cpu_seconds_total", "counter",
-                   "CPU time of the process, user and system");
+        hf_exposition_family(out, "process_cpu_seconds_total", "counter",
+                             "CPU time of the process, user and system");
         add_seconds(out, "process_cpu_seconds_total", NULL, 0,
                     seconds * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec, 1000000);
     }

@@ -3,6 +3,8 @@
  */
 #include "http/head.h"
 
+#include "base/hash.h"
+
 /* A cursor holds the number of a header above this many bits, and below them where to go on in its
  * value. */
 #define OFFSET_BITS 25
@@ -48,6 +50,18 @@ bool hf_head_has_member(const struct hf_head *head, const char *name, struct hf_
 bool hf_head_has_token(const struct hf_head *head, const char *name, const char *token)
 {
     return hf_head_has_member(head, name, hf_slice_of(token));
+}
+
+bool hf_head_has_bearer(const struct hf_head *head, const char *token)
+{
+    const struct hf_slice *value = hf_head_find(head, "Authorization");
+    if (value == NULL || hf_head_count(head, "Authorization") != 1) {
+        return false;
+    }
+    size_t space = hf_slice_find(*value, ' ');
+    /* RFC 9110 11.1: the scheme's case does not count. */
+    return hf_slice_eq_nocase(hf_slice_first(*value, space), HF_LITERAL("Bearer")) &&
+           hf_equal_secret(hf_slice_trim(hf_slice_from(*value, space)), hf_slice_of(token));
 }
 
 /* The offset of the comma that ends the member that begins at offset, or the value's length. A

@@ -57,6 +57,9 @@ size_t hf_head_count(const struct hf_head *head, const char *name);
 /* True when a comma-separated list header (all its lines) holds the token, case folded. */
 bool hf_head_has_member(const struct hf_head *head, const char *name, struct hf_slice wanted);
 bool hf_head_has_token(const struct hf_head *head, const char *name, const char *token);
+/* True when there is exactly one Authorization and it is this bearer token; compared in constant
+ * time. */
+bool hf_head_has_bearer(const struct hf_head *head, const char *token);
 /* Walks over the members of a comma-separated list header, over all its lines; commas in quoted
  * strings do not part, empty members are skipped. *cursor starts at 0. */
 bool hf_head_next_member(const struct hf_head *head, const char *name, uint32_t *cursor,

@@ -3,7 +3,6 @@
  * pipelined behind it waits, unread. */
 #include "io/httpd.h"
 
-#include "base/hash.h"
 #include "http/request_body.h"
 #include "http/url.h"
 
@@ -202,18 +201,6 @@ static bool host_is_ours(const struct hf_httpd_how *how, struct hf_slice host)
     return false;
 }
 
-static bool has_token(const struct hf_head *head, const char *token)
-{
-    const struct hf_slice *value = hf_head_find(head, "Authorization");
-    if (value == NULL || hf_head_count(head, "Authorization") != 1) {
-        return false;
-    }
-    size_t space = hf_slice_find(*value, ' ');
-    /* RFC 9110 11.1: the scheme's case does not count. */
-    return hf_slice_eq_nocase(hf_slice_first(*value, space), HF_LITERAL("Bearer")) &&
-           hf_equal_secret(hf_slice_trim(hf_slice_from(*value, space)), hf_slice_of(token));
-}
-
 /* False: the answer says why not. */
 static bool check_request(const struct hf_httpd *h, const struct hf_httpd_request *request,
                           struct hf_httpd_answer *answer, bool *fatal)
@@ -231,7 +218,7 @@ static bool check_request(const struct hf_httpd *h, const struct hf_httpd_reques
                      "the Host header must be an address, localhost or a configured name here");
         return false;
     }
-    if (h->token != NULL && !has_token(head, h->token) &&
+    if (h->token != NULL && !hf_head_has_bearer(head, h->token) &&
         (h->how.open == NULL || !hf_slice_eq(request->path, hf_slice_of(h->how.open)))) {
         hf_httpd_say(answer, 401, "a bearer token is needed: Authorization: Bearer TOKEN");
         answer->headers = "WWW-Authenticate: Bearer\r\n";

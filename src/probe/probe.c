@@ -115,6 +115,15 @@ hf_time hf_probe_phase(const struct hf_probe *p, enum hf_trial_phase phase)
     return p->took[phase];
 }
 
+hf_time hf_probe_opening_took(const struct hf_probe *p)
+{
+    hf_time sum = 0;
+    for (int phase = HF_PHASE_DNS; phase < HF_PHASE_OPEN; phase++) {
+        sum += p->took[phase] > 0 ? p->took[phase] : 0;
+    }
+    return sum;
+}
+
 const struct hf_address *hf_probe_address(const struct hf_probe *p)
 {
     return &p->address;

@@ -92,6 +92,8 @@ size_t hf_probe_hosting(const struct hf_probe *p, const struct hf_hosting **host
 struct hf_infer_context hf_probe_context(const struct hf_probe *p, const char **ids);
 /* How long each phase took; -1: not reached. HF_PHASE_OPEN: to the first message. */
 hf_time hf_probe_phase(const struct hf_probe *p, enum hf_trial_phase phase);
+/* All phases up to the open together, those that there were. */
+hf_time hf_probe_opening_took(const struct hf_probe *p);
 /* The address it connects to; len 0: none yet. */
 const struct hf_address *hf_probe_address(const struct hf_probe *p);
 /* Not-after of the server's certificate, ms since 1970; 0: no TLS. */

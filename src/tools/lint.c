@@ -318,15 +318,22 @@ static void print_sarif(const struct hf_lint *l)
          JSON_INDENT(1));
 }
 
+static void print_count(const char *before, size_t count, const char *what, const char *behind)
+{
+    printf("%s%zu %s%s%s", before, count, what, count == 1 ? "" : "s", behind);
+}
+
 static void print_text(const struct lint_command *c, const struct hf_lint *l)
 {
     const struct counts n = count(l);
     for (size_t i = 0; i < hf_lint_count(l); i++) {
         print_finding(c, hf_lint_at(l, i));
     }
-    printf("%zu files, %zu places for WebSockets: %zu errors, %zu warnings, %zu notes",
-           hf_lint_files(l), hf_lint_websocket_places(l), n.of[HF_LINT_ERROR],
-           n.of[HF_LINT_WARNING], n.of[HF_LINT_NOTE]);
+    print_count("", hf_lint_files(l), "file", "");
+    print_count(", ", hf_lint_websocket_places(l), "place", " for WebSockets");
+    print_count(": ", n.of[HF_LINT_ERROR], "error", "");
+    print_count(", ", n.of[HF_LINT_WARNING], "warning", "");
+    print_count(", ", n.of[HF_LINT_NOTE], "note", "");
     if (hf_lint_suppressed(l) > 0) {
         printf(", %zu suppressed", hf_lint_suppressed(l));
     }

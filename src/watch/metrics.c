@@ -2,32 +2,14 @@
 /* /metrics in the Prometheus text format 0.0.4: every family has its HELP and TYPE once and all its
  * samples together. Labels come from the configuration and from tables; of what strangers can
  * choose (close codes) only so many series are kept. */
+#include "http/exposition.h"
 #include "watch/inside.h"
-
-static void add_label_value(struct hf_buffer *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '\n') {
-            hf_buffer_add_text(out, "\\n");
-            continue;
-        }
-        if (*text == '"' || *text == '\\') {
-            hf_buffer_add_byte(out, '\\');
-        }
-        hf_buffer_add_byte(out, (uint8_t)*text);
-    }
-}
-
-static void family(struct hf_buffer *out, const char *name, const char *type, const char *help)
-{
-    hf_buffer_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
 
 /* name{target="…" — without the closing brace. */
 static void open_series(struct hf_buffer *out, const char *name, const struct hf_watch_target *t)
 {
     hf_buffer_addf(out, "%s{target=\"", name);
-    add_label_value(out, t->settings->name);
+    hf_exposition_label(out, t->settings->name);
     hf_buffer_add_byte(out, '"');
 }
 
@@ -44,23 +26,24 @@ static void sample(struct hf_buffer *out, const char *name, const struct hf_watc
 
 static void add_state(struct hf_watch *w, struct hf_buffer *out)
 {
-    family(out, "holdfast_watch_up", "gauge", "Connections that are held open now.");
+    hf_exposition_family(out, "holdfast_watch_up", "gauge", "Connections that are held open now.");
     EACH(w, t)
     {
         sample(out, "holdfast_watch_up", t, (double)hf_watch_target_up(t));
     }
-    family(out, "holdfast_watch_connections", "gauge", "Connections that should be held open.");
+    hf_exposition_family(out, "holdfast_watch_connections", "gauge",
+                         "Connections that should be held open.");
     EACH(w, t)
     {
         sample(out, "holdfast_watch_connections", t, t->settings->connections);
     }
-    family(out, "holdfast_watch_quiet", "gauge", "1 while alerts are held back.");
+    hf_exposition_family(out, "holdfast_watch_quiet", "gauge", "1 while alerts are held back.");
     EACH(w, t)
     {
         sample(out, "holdfast_watch_quiet", t, hf_watch_is_quiet(t));
     }
-    family(out, "holdfast_watch_incident_open", "gauge",
-           "1 while an incident of the kind is open.");
+    hf_exposition_family(out, "holdfast_watch_incident_open", "gauge",
+                         "1 while an incident of the kind is open.");
     EACH(w, t)
     {
         for (size_t k = 0; k < HF_INCIDENT_KINDS; k++) {
@@ -74,24 +57,25 @@ static void add_state(struct hf_watch *w, struct hf_buffer *out)
 static void add_probe(struct hf_watch *w, struct hf_buffer *out)
 {
     static const char *const phases[] = {"dns", "tcp", "tls", "upgrade", "ping"};
-    family(out, "probe_success", "gauge",
-           "1 when the newest check with a fresh connection went well.");
+    hf_exposition_family(out, "probe_success", "gauge",
+                         "1 when the newest check with a fresh connection went well.");
     EACH(w, t)
     {
         if (t->check.known) {
             sample(out, "probe_success", t, t->check.success);
         }
     }
-    family(out, "probe_duration_seconds", "gauge",
-           "How long the newest check took, from the look-up to the answered ping.");
+    hf_exposition_family(out, "probe_duration_seconds", "gauge",
+                         "How long the newest check took, from the look-up to the answered ping.");
     EACH(w, t)
     {
         if (t->check.known) {
             sample(out, "probe_duration_seconds", t, (double)t->check.took / 1e6);
         }
     }
-    family(out, "holdfast_watch_phase_seconds", "gauge",
-           "How long each phase of the newest check took; none for a phase that was not reached.");
+    hf_exposition_family(
+        out, "holdfast_watch_phase_seconds", "gauge",
+        "How long each phase of the newest check took; none for a phase that was not reached.");
     EACH(w, t)
     {
         for (size_t i = 0; t->check.known && i < 5; i++) {
@@ -102,8 +86,8 @@ static void add_probe(struct hf_watch *w, struct hf_buffer *out)
             }
         }
     }
-    family(out, "probe_ssl_earliest_cert_expiry", "gauge",
-           "When the server's certificate runs out, in seconds since 1970.");
+    hf_exposition_family(out, "probe_ssl_earliest_cert_expiry", "gauge",
+                         "When the server's certificate runs out, in seconds since 1970.");
     EACH(w, t)
     {
         if (t->certificate != 0) {
@@ -114,8 +98,9 @@ static void add_probe(struct hf_watch *w, struct hf_buffer *out)
 
 static void add_drops(struct hf_watch *w, struct hf_buffer *out)
 {
-    family(out, "holdfast_watch_drops_total", "counter",
-           "Open connections that ended, not by us; judged says whether that was to be expected.");
+    hf_exposition_family(
+        out, "holdfast_watch_drops_total", "counter",
+        "Open connections that ended, not by us; judged says whether that was to be expected.");
     EACH(w, t)
     {
         for (size_t i = 0; i < t->record.drop_kinds; i++) {
@@ -127,19 +112,19 @@ static void add_drops(struct hf_watch *w, struct hf_buffer *out)
                            (unsigned long long)d->count);
         }
     }
-    family(out, "holdfast_watch_opened_total", "counter", "Connections that opened.");
+    hf_exposition_family(out, "holdfast_watch_opened_total", "counter", "Connections that opened.");
     EACH(w, t)
     {
         sample(out, "holdfast_watch_opened_total", t, (double)t->record.opened);
     }
-    family(out, "holdfast_watch_connect_failures_total", "counter",
-           "Attempts that did not open a connection.");
+    hf_exposition_family(out, "holdfast_watch_connect_failures_total", "counter",
+                         "Attempts that did not open a connection.");
     EACH(w, t)
     {
         sample(out, "holdfast_watch_connect_failures_total", t, (double)t->record.failed);
     }
-    family(out, "holdfast_watch_held_seconds_total", "counter",
-           "How long connections were held, those that are open now included.");
+    hf_exposition_family(out, "holdfast_watch_held_seconds_total", "counter",
+                         "How long connections were held, those that are open now included.");
     EACH(w, t)
     {
         hf_time held = (hf_time)t->record.held_us;
@@ -152,7 +137,7 @@ static void add_drops(struct hf_watch *w, struct hf_buffer *out)
 
 static void add_rtt(struct hf_watch *w, struct hf_buffer *out)
 {
-    family(out, "holdfast_watch_rtt_seconds", "histogram", "Round trips of pings.");
+    hf_exposition_family(out, "holdfast_watch_rtt_seconds", "histogram", "Round trips of pings.");
     EACH(w, t)
     {
         uint64_t sum = 0;
@@ -173,15 +158,15 @@ static void add_rtt(struct hf_watch *w, struct hf_buffer *out)
 
 static void add_own(struct hf_watch *w, struct hf_buffer *out)
 {
-    family(out, "holdfast_watch_start_time_seconds", "gauge",
-           "When the watch began, in seconds since 1970.");
+    hf_exposition_family(out, "holdfast_watch_start_time_seconds", "gauge",
+                         "When the watch began, in seconds since 1970.");
     hf_buffer_addf(out, "holdfast_watch_start_time_seconds %.3f\n", (double)w->started / 1000);
-    family(out, "holdfast_watch_history_works", "gauge",
-           "1 while the history is written; 0 when it is not, or none is kept.");
+    hf_exposition_family(out, "holdfast_watch_history_works", "gauge",
+                         "1 while the history is written; 0 when it is not, or none is kept.");
     hf_buffer_addf(out, "holdfast_watch_history_works %d\n",
                    w->store != NULL && w->store_state.works);
-    family(out, "holdfast_watch_history_lost_total", "counter",
-           "Rows of the history that were never written.");
+    hf_exposition_family(out, "holdfast_watch_history_lost_total", "counter",
+                         "Rows of the history that were never written.");
     hf_buffer_addf(out, "holdfast_watch_history_lost_total %llu\n",
                    (unsigned long long)w->store_state.lost);
     static const struct {
@@ -191,12 +176,12 @@ static void add_own(struct hf_watch *w, struct hf_buffer *out)
         {"holdfast_watch_alerts_lost_total", "Alerts that were given up."},
     };
     for (size_t n = 0; n < 2; n++) {
-        family(out, counters[n].name, "counter", counters[n].help);
+        hf_exposition_family(out, counters[n].name, "counter", counters[n].help);
         for (size_t i = 0; w->courier != NULL && i < w->settings->channel_count; i++) {
             struct hf_courier_state state;
             hf_courier_look(w->courier, i, &state);
             hf_buffer_addf(out, "%s{channel=\"", counters[n].name);
-            add_label_value(out, w->settings->channels[i].name);
+            hf_exposition_label(out, w->settings->channels[i].name);
             hf_buffer_addf(out, "\"} %llu\n",
                            (unsigned long long)(n == 0 ? state.delivered : state.lost));
         }

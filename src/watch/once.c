@@ -40,16 +40,6 @@ static void complain(struct look *l, enum level level, const char *format, ...)
     l->level = level > l->level ? level : l->level;
 }
 
-static hf_time connect_took(struct hf_probe *p)
-{
-    hf_time sum = 0;
-    for (int phase = HF_PHASE_DNS; phase < HF_PHASE_OPEN; phase++) {
-        hf_time took = hf_probe_phase(p, (enum hf_trial_phase)phase);
-        sum += took > 0 ? took : 0;
-    }
-    return sum;
-}
-
 static void judge_end(struct look *l, const struct hf_trial *t)
 {
     struct hf_named_cause cause;
@@ -116,7 +106,7 @@ static void on_event(void *owner, struct hf_probe *p, const struct hf_probe_even
     struct look *l = owner;
     if (event->kind == HF_PROBE_OPEN) {
         l->opened = true;
-        l->connect = connect_took(p);
+        l->connect = hf_probe_opening_took(p);
         l->expires = hf_probe_certificate_expires(p);
         (void)hf_probe_ping(p);
     } else if (event->kind == HF_PROBE_PONG) {

@@ -55,21 +55,10 @@ static void observe_good(struct hf_watch_target *t, enum hf_incident_kind kind)
     hf_watch_observe(t, kind, HF_SIGHT_GOOD, NULL);
 }
 
-/* Of all phases that there were. */
-static hf_time connect_took(struct hf_probe *p)
-{
-    hf_time sum = 0;
-    for (int phase = HF_PHASE_DNS; phase < HF_PHASE_OPEN; phase++) {
-        hf_time took = hf_probe_phase(p, (enum hf_trial_phase)phase);
-        sum += took > 0 ? took : 0;
-    }
-    return sum;
-}
-
 static void look_at_connect(struct hf_watch_target *t, struct hf_probe *p)
 {
     hf_time most = t->settings->max_connect;
-    t->connect_took = connect_took(p);
+    t->connect_took = hf_probe_opening_took(p);
     if (most == 0 || t->connect_took <= most) {
         observe_good(t, HF_INCIDENT_CONNECT);
         return;
@@ -325,7 +314,8 @@ static void check_ended(struct hf_watch_check *c, struct hf_probe *p)
     for (int phase = HF_PHASE_DNS; phase < HF_PHASE_OPEN; phase++) {
         c->phases[phase] = hf_probe_phase(p, (enum hf_trial_phase)phase);
     }
-    c->took = connect_took(p) + (c->phases[HF_PHASE_OPEN] > 0 ? c->phases[HF_PHASE_OPEN] : 0);
+    c->took =
+        hf_probe_opening_took(p) + (c->phases[HF_PHASE_OPEN] > 0 ? c->phases[HF_PHASE_OPEN] : 0);
     print_check(t);
     if (judged == HF_JUDGED_FAILED || judged == HF_JUDGED_PREMATURE) {
         hf_watch_observe(t, HF_INCIDENT_CONNECT, HF_SIGHT_BAD, &details);
