@@ -326,6 +326,35 @@ static void fit_window(struct evidence *e, const struct fit *whole, double prior
     }
 }
 
+/* Of a bucket the fastest empty it at its size: the count that came most among those that died, or
+ * one of the least. */
+static double count_of_the_fastest(struct evidence *e, const struct fit *fit, double otherwise)
+{
+    double *counts = e->scratch, best = otherwise;
+    size_t count = 0, most = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        double total = total_of(e, i, fit->resets);
+        double at = e->facts[i].dead && !e->facts[i].silent ? nth(e, i, total, total) : -1;
+        if (at >= 0 && e->facts[i].age - at < 1) {
+            counts[count++] = got_before(e->facts[i].t, HF_MOMENT_SENT, e->facts[i].age);
+        }
+    }
+    sort_numbers(counts, count);
+    for (size_t from = 0; from < count;) {
+        size_t to = from + 1;
+        while (to < count && counts[to] <= counts[from]) {
+            to++;
+        }
+        if (to - from > most) {
+            most = to - from;
+            best = counts[from];
+        }
+        from = to;
+    }
+    return most >= 3 ? best : count > 0 ? part_of(counts, count, 0.15) : otherwise;
+}
+
 /* Two rates, or more: what was sent until it ended is the bucket and what filled it meanwhile. */
 static void fit_bucket(struct evidence *e, uint16_t kinds, double prior, struct fits *fits)
 {
@@ -361,7 +390,7 @@ static void fit_bucket(struct evidence *e, uint16_t kinds, double prior, struct 
     if ((kinds & HF_RESETS_GOT) != 0 && answers_are_paired(e)) {
         tell_by_question(e, &fit);
     } else {
-        fit.value = fit.low > 0 ? fmin(fit.low, client) : client;
+        fit.value = count_of_the_fastest(e, &fit, client);
     }
     fits_add(fits, &fit);
 }

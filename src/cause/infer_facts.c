@@ -184,7 +184,7 @@ static bool was_refused(const struct fact *f)
 static void look_for_stalls(struct fact *f, double rtt, bool echoes, bool pongs)
 {
     const struct hf_trial *t = f->t;
-    double asked = -1, life = 0;
+    double asked = -1, life = 0, sent = -1;
     unsigned questions = 0, asked_since = 0;
 
     for (size_t i = 0; i < t->moment_count; i++) {
@@ -193,7 +193,11 @@ static void look_for_stalls(struct fact *f, double rtt, bool echoes, bool pongs)
         if (at > f->age) {
             break;
         }
+        if (sent < 0 && (resets_of(m->kind) & HF_RESETS_UP)) {
+            sent = at;
+        }
         if (resets_of(m->kind) & HF_RESETS_DOWN) {
+            sent = -1;
             if (asked >= 0 && at - asked > larger(0.5, 10 * rtt) && !is_cut(t, i) &&
                 f->late_count < LATE_MAX) {
                 f->late[f->late_count].wait = at - asked;
@@ -211,6 +215,7 @@ static void look_for_stalls(struct fact *f, double rtt, bool echoes, bool pongs)
     }
     f->life = life;
     f->asked = asked;
+    f->sent = sent;
     if (f->dead && f->silent &&
         asked > 0) { /* it was dead when this was asked, and not before `life` */
         f->age = asked - 0.0001;
@@ -311,12 +316,12 @@ static bool pings_ask(const struct evidence *e)
             continue;
         }
         if (e->facts[i].dead) {
-            died = died > 0 ? smaller(died, e->facts[i].age) : e->facts[i].age;
+            died = larger(died, e->facts[i].age);
         } else {
             lived = larger(lived, e->facts[i].age);
         }
     }
-    return lived < 1.5 * died;
+    return lived < 1.2 * died;
 }
 
 static void sum_up(struct evidence *e)

@@ -27,6 +27,7 @@ struct fact {
     bool big;      /* it sends large messages, which was allowed */
     double life;   /* age of the server's last sign of life */
     double asked;  /* age of the first question behind it; -1: none */
+    double sent;   /* age of the first thing at all that was sent behind it; -1: none */
     struct {
         double wait, at; /* how long an answer took, and the age at which it came */
     } late[LATE_MAX];    /* those that took unusually long */

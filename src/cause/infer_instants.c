@@ -241,14 +241,18 @@ static double usual_life(struct evidence *e)
 
 /* How long each had waited when it died: for a server that stood still for all at one instant, or
  * (alone) for each connection at its own age. */
-static void lay_waits(struct evidence *e, bool alone)
+enum standing { STANDS_FOR_ALL, STANDS_FOR_ONE, STANDS_SINCE_SENT };
+
+static void lay_waits(struct evidence *e, enum standing how)
 {
     double usual = usual_life(e);
 
     for (size_t i = 0; i < e->count; i++) {
         const struct fact *f = &e->facts[i];
         double waited = 0, heard;
-        if (f->dead && !f->silent && alone) {
+        if (f->dead && !f->silent && how == STANDS_SINCE_SENT) {
+            waited = f->sent < 0 ? 0 : f->age - f->sent;
+        } else if (f->dead && !f->silent && how == STANDS_FOR_ONE) {
             waited = f->stalled || !f->asks ? fmax(0, f->age - fmax(usual, f->life)) : 0;
         } else if (f->dead && !f->silent) {
             heard = last_heard(e, f);
@@ -258,13 +262,35 @@ static void lay_waits(struct evidence *e, bool alone)
     }
 }
 
-static void fit_standstill(struct evidence *e, double evidence, bool alone, struct fits *fits)
+/* The value is from the last sign of life, also where the server's patience began later. */
+static void from_last_life(struct evidence *e, struct fit *fit)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->facts[i].stalled && !e->facts[i].silent) {
+            e->scratch[count++] = e->facts[i].age - e->facts[i].life;
+        }
+    }
+    if (count > 0) {
+        sort_numbers(e->scratch, count);
+        fit->value = part_of(e->scratch, count, 0.5);
+        fit->low = e->scratch[0];
+        fit->high = e->scratch[count - 1];
+    }
+}
+
+static void fit_standstill(struct evidence *e, double evidence, enum standing how,
+                           struct fits *fits)
 {
     struct fit fit = {.model = MODEL_BLOCKED, .class = HF_CLASS_BLOCKED_SERVER};
 
-    lay_waits(e, alone);
+    lay_waits(e, how);
     if (fit_timer(e, true, TIMER_LEAST, &fit)) {
-        fit.score += evidence - 0.7;
+        fit.score += evidence - 1.1;
+        if (how == STANDS_SINCE_SENT) {
+            from_last_life(e, &fit);
+        }
         fits_add(fits, &fit);
     }
 }
@@ -310,13 +336,14 @@ void fit_blocked(struct evidence *e, struct fits *fits)
     if (e->stalls == 0) {
         return;
     }
-    fit_standstill(e, evidence, true, fits);
-    fit_standstill(e, evidence, false, fits);
+    fit_standstill(e, evidence, STANDS_FOR_ONE, fits);
+    fit_standstill(e, evidence, STANDS_FOR_ALL, fits);
+    fit_standstill(e, evidence, STANDS_SINCE_SENT, fits);
     fit_uneven(e, evidence, fits);
     if (!best_restart(e, &fit)) {
         return;
     }
-    lay_waits(e, false);
+    lay_waits(e, STANDS_FOR_ALL);
     for (size_t i = 0; i < e->count; i++) {
         if (e->reach[i].last > 0 && e->facts[i].dead) {
             waits[count++] = e->reach[i].last;

@@ -138,7 +138,14 @@ void name_causes(struct hf_verdict *v, const struct weighed *w)
     }
     count = name_class(w, w->second, other, HF_INFER_CAUSES);
     for (size_t i = 0; i < count; i++) {
+        bool known = false;
         other[i].likelihood *= w->posterior[w->second];
+        for (size_t k = 0; k < v->cause_count; k++) {
+            known = known || v->causes[k].row == other[i].row;
+        }
+        if (known) {
+            continue;
+        }
         hf_rank_insert(v->causes, &v->cause_count, HF_INFER_CAUSES, other[i]);
     }
     v->cause_count = hf_rank_finish(v->causes, v->cause_count, 1);
