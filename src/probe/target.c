@@ -305,6 +305,7 @@ bool hf_target_take(struct hf_target *t, int option, const char *value, const ch
 static bool set_url(struct hf_target *t, const char *url, struct hf_buffer *why)
 {
     const char *fault = NULL;
+    url = url == NULL ? "" : url; /* a target of a file whose value was refused */
     const bool scheme = strstr(url, "://") != NULL || strncmp(url, "unix:", 5) == 0;
     free(t->text);
     t->text = NULL;
