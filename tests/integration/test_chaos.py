@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """holdfast chaos: each toxic, as a client by hand sees it. Times are short; only what must not be earlier is held to the clock."""
+import datetime
 import json
 import re
 import socket
@@ -141,7 +142,7 @@ def test_jitter_scatters_lifetimes_and_a_seed_repeats_them(box):
         for c in clients:
             c.close()
     assert max(ages[0]) - min(ages[0]) > 2
-    assert all(abs(a - b) <= 3 for a, b in zip(*ages)), ages
+    assert all(abs(a - b) <= 8 for a, b in zip(*ages)), ages
 
 
 def test_a_close_frame_comes_after_a_time_or_after_messages(box):
@@ -328,7 +329,7 @@ def test_the_first_ping_of_the_server_may_kill(box):
 # ---- black holes, halves, buffers ---------------------------------------------------------------------------------------------------
 
 def test_a_black_hole_that_ends_delivers_late_what_waited(box):
-    b = box("  - {type: blackhole, after: 200, for: 500}\n")
+    b = box("  - {type: blackhole, after: 200, for: 900}\n")
     c = b.client()
     c.send_text("before")
     c.expect_text("before")
@@ -349,7 +350,7 @@ def test_a_black_hole_for_ever_swallows_what_comes(box):
 
 
 def test_a_handover_silences_the_old_and_spares_the_new(box):
-    b = box("  - {type: handover, period: 400}\n")
+    b = box("  - {type: handover, period: 1000}\n")
     old = b.client()
     wait_for(lambda: b.acted("handover"), b.tail)
     new = b.client()
@@ -398,8 +399,10 @@ def test_a_restart_ends_all_at_once_and_nobody_listens_for_a_while(box):
         time.sleep(0.05)
     ends = together(*[lambda c=c: (ending(c)[1], time.monotonic()) for c in clients])
     assert {how for how, _ in ends} == {1012}
-    acted = [line for line in b.lines("acted")]
-    assert len({line["time"][:22] for line in acted}) <= 2, acted
+    acted = b.lines("acted")
+    when = [datetime.datetime.fromisoformat(line["time"].rstrip("Z")).timestamp() for line in acted]
+    ages = [line["age_ms"] / 1000 for line in acted]
+    assert len(acted) == 4 and max(ages) - min(ages) >= 0.15 > 0.1 > max(when) - min(when), acted
     wait_for(lambda: b.lines("stopped"), b.tail)
     try:
         raw.Client(b.address).close()
@@ -421,9 +424,9 @@ def test_a_blocked_server_answers_later_what_was_asked_meanwhile(box):
     assert time.monotonic() - begun < 8
 
 
-@pytest.mark.parametrize("when", ["after: 200", "period: 700"])
+@pytest.mark.parametrize("when", ["after: 200", "period: 1000"])
 def test_a_killed_worker_resets_who_has_spoken_and_ends_the_silent(box, when):
-    b = box(f"  - {{type: blocked, {when}, for: 400, end: ends}}\n")
+    b = box(f"  - {{type: blocked, {when}, for: 800, end: ends}}\n")
     silent, speaker = b.client(), b.client()
     wait_for(lambda: b.acted().count("blocked") == 2, b.tail)
     speaker.send_text("hello")
