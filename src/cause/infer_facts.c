@@ -286,13 +286,17 @@ static void look_at_pings(struct evidence *e, size_t room)
     e->ping_gap = part_of(e->scratch + room, gaps, 0.5);
 }
 
-/* Messages are answered by messages: most of those sent early on. */
+/* Messages are answered by messages: most of those sent early on. Not where the server talks by
+ * itself, beyond a greeting, to those that say nothing: what comes is then no answer. */
 static bool has_echoes(const struct evidence *e)
 {
     uint64_t sent = 0, got = 0;
 
     for (size_t i = 0; i < e->count; i++) {
         const struct hf_trial *t = e->facts[i].t;
+        if (t->count[HF_MOMENT_SENT] == 0 && t->count[HF_MOMENT_GOT] > 1) {
+            return false;
+        }
         if (t->count[HF_MOMENT_SENT] > 0) {
             sent += t->count[HF_MOMENT_SENT] < 4 ? t->count[HF_MOMENT_SENT] : 4;
             got += t->count[HF_MOMENT_GOT] < 4 ? t->count[HF_MOMENT_GOT] : 4;

@@ -759,6 +759,38 @@ static void without_memory_it_says_so(void **state)
     world_free(w);
 }
 
+/* It pushes a message to all each second; those that send each 0.4 s hear it behind their own. */
+static void what_a_server_says_by_itself_is_no_late_answer(void **state)
+{
+    static struct hf_moment moments[8][64];
+    struct hf_trial trials[8] = {0};
+    const struct hf_infer_context context = {.now = HF_SECONDS(14), .rtt_s = 0.001};
+    struct hf_verdict v;
+    for (size_t i = 0; i < 8; i++) {
+        struct hf_trial *t = &trials[i];
+        t->arm = i < 4 ? "silence" : "message";
+        t->begun = t->opened = 1 + HF_MS(60) * (hf_time)i;
+        t->plan.message_every = i < 4 ? 0 : HF_MS(400);
+        t->end = (struct hf_trial_end){
+            .how = HF_HOW_ALIVE, .phase = HF_PHASE_OPEN, .age = HF_SECONDS(13)};
+        t->moments = moments[i];
+        for (hf_time at = HF_MS(100); at < HF_SECONDS(13); at += HF_MS(100)) {
+            const bool pushes =
+                (t->opened + at) / HF_SECONDS(1) != (t->opened + at - HF_MS(100)) / HF_SECONDS(1);
+            if (pushes || (i >= 4 && at % HF_MS(400) == 0)) {
+                const uint8_t kind = pushes ? HF_MOMENT_GOT : HF_MOMENT_SENT;
+                moments[i][t->moment_count++] =
+                    (struct hf_moment){.at = at, .size = 10, .kind = kind};
+                t->count[kind]++;
+            }
+        }
+    }
+    hf_verdict_init(&v, &hf_heap);
+    assert_int_equal(hf_infer(&v, trials, 8, &context), HF_OK);
+    assert_int_equal(v.best.class, HF_CLASS_NONE);
+    hf_verdict_fini(&v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -780,6 +812,7 @@ int main(void)
         cmocka_unit_test(the_record_has_the_words_of_the_documents),
         cmocka_unit_test(a_candidate_foretells_the_end_of_one_that_lives),
         cmocka_unit_test(without_memory_it_says_so),
+        cmocka_unit_test(what_a_server_says_by_itself_is_no_late_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
