@@ -702,9 +702,11 @@ static size_t whole_fix(struct hf_verdict *v, const struct weighed *w)
         return general;
     }
     v->texts.len--; /* the NUL: the text goes on */
+    /* What a refusal means says more than a product that is one of many. */
+    const double least = v->best.class == HF_CLASS_HANDSHAKE ? 0.5 : 0.15;
     for (size_t i = 0; i < v->cause_count && lines < 2; i++) {
         const struct hf_catalog_row *row = v->causes[i].row;
-        if (row->fix_line[0] != '\0' && v->causes[i].likelihood >= 0.15) {
+        if (row->fix_line[0] != '\0' && v->causes[i].likelihood >= least) {
             (void)hf_buffer_addf(&v->texts, " %s %s: %s", lines == 0 ? "If it is" : "Or",
                                  row->product, row->fix_line);
             lines++;

@@ -190,6 +190,9 @@ static void say_causes(struct diagnose *d)
 static void say_arms(struct diagnose *d)
 {
     size_t count;
+    if (!hf_diagnosis_was_open(d->diagnosis)) {
+        return;
+    }
     const struct hf_trial *trials = hf_diagnosis_trials(d->diagnosis, &count);
     const struct hf_plan *plan = hf_diagnosis_plan(d->diagnosis);
     struct hf_say_table table;

@@ -79,9 +79,18 @@ def test_what_does_not_open_is_a_handshake_with_the_status_that_a_browser_hides(
     code, records, _, _ = refused.result()
     assert code == 3 and verdict_of(records)["class"] == "handshake"
     assert any("403" in note for note in records[-1]["notes"])
+    assert records[-1]["sentence"] == "The connection does not open: HTTP 403." and "--origin" in records[-1]["fix"]
     code, records, _, seconds = nobody.result()
     assert code == 3 and verdict_of(records)["class"] == "handshake" and seconds < 8
     assert {r["how"] for r in records if r["type"] == "end"} == {"refused"}
+    assert "Connection refused" in records[-1]["sentence"] and "another port" in records[-1]["fix"]
+
+
+def test_a_change_that_makes_it_open_stands_in_the_fix(echo):
+    code, records, _, _ = diagnose("--json", "--budget", "12s", echo.ws.replace("ws:", "wss:", 1))
+    assert code == 3 and verdict_of(records)["class"] == "handshake"
+    assert "It opens so: ws instead of wss." in records[-1]["fix"]
+    assert "If it is" not in records[-1]["fix"], "no product's line where none stands out"
 
 
 def test_the_budget_is_a_bound_on_the_whole_run_also_when_nobody_answers(scene):

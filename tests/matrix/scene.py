@@ -110,7 +110,7 @@ class Scene:
 
     def gunicorn(self, app, *words):
         port = free_port()
-        return self.server("gunicorn", ["gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-b", f"127.0.0.1:{port}",
+        return self.server("gunicorn", [PYTHON, "-m", "gunicorn", "-k", "uvicorn.workers.UvicornWorker", "-b", f"127.0.0.1:{port}",
                                         *words, "asgi:application"], self.python_env(app), port)
 
     def node(self, how=None):
