@@ -219,8 +219,12 @@ static void print_plugin(const struct look *looks, size_t count, struct hf_buffe
         hf_buffer_addf(out, "%zu of %zu targets are good", good, count);
     }
     hf_buffer_add_text(out, " |");
+    const size_t bar = out->len;
     for (size_t i = 0; i < count; i++) {
         add_data(out, &looks[i], count > 1);
+    }
+    if (out->len == bar && !out->failed) {
+        out->len -= 2; /* nothing was measured: no bar */
     }
     hf_buffer_add_byte(out, '\n');
     for (size_t i = 0; count > 1 && i < count; i++) {

@@ -424,6 +424,7 @@ def test_once_ends_with_the_codes_and_the_line_of_a_monitoring_plugin(server):
     assert slow.returncode in (0, 1) and late.returncode in (0, 1)
     refused = run("--once", "--hold", "200ms", nobody)
     assert refused.returncode == 2 and refused.stdout.startswith("WEBSOCKET CRITICAL - ") and "refused" in refused.stdout
+    assert "|" not in refused.stdout, "nothing was measured"
     both = run("--once", "--hold", "200ms", s.url, nobody)
     lines = both.stdout.splitlines()
     assert both.returncode == 2 and len(lines) == 3 and "1 of 2 targets are good" in lines[0]
