@@ -10,6 +10,7 @@
 #define CONTROLS_MAX 12
 #define ASK_BEFORE HF_MS(2200) /* the end of the watch */
 #define ASK_PATIENCE HF_MS(1500)
+#define LAST_PATIENCE HF_SECONDS(4)
 #define BEAT HF_MS(50)
 #define PAUSE HF_MS(150) /* later than this, and it was we who stood still */
 
@@ -150,13 +151,30 @@ static hf_time last_sign(const struct hf_trial *t)
     return 0;
 }
 
+/* Since when a ping of one that had answered before is open: an age; 0: none is. */
+static hf_time open_since(const struct hf_trial *t)
+{
+    hf_time since = 0;
+    for (size_t i = t->moment_count; i-- > 0 && t->count[HF_MOMENT_PONG_GOT] > 0;) {
+        const uint8_t kind = t->moments[i].kind;
+        if (kind == HF_MOMENT_GOT || kind == HF_MOMENT_PONG_GOT || kind == HF_MOMENT_PING_GOT) {
+            break;
+        }
+        since = kind == HF_MOMENT_PING_SENT ? t->moments[i].at : since;
+    }
+    return since;
+}
+
 /* Who was asked at the end of the watch and did not answer, while others did, is dead by silence,
- * though nobody had told it. */
+ * though nobody had told it; so is, when the watch ends, who has owed an answer for long. */
 static struct hf_trial judged(const struct hf_slot *s)
 {
     struct hf_trial t = *hf_probe_trial(s->probe);
-    if (s->asked > 0 && s->d->others_answered && t.end.how == HF_HOW_ALIVE &&
-        last_sign(&t) < s->asked && t.end.age - s->asked >= ASK_PATIENCE) {
+    const hf_time since = s->d->is_concluding ? open_since(&t) : 0;
+    const bool owes = since > 0 && t.end.age - since >= LAST_PATIENCE;
+    const bool deaf = s->asked > 0 && s->d->others_answered && last_sign(&t) < s->asked &&
+                      t.end.age - s->asked >= ASK_PATIENCE;
+    if (t.end.how == HF_HOW_ALIVE && (owes || deaf)) {
         t.end.how = HF_HOW_SILENCE;
         t.end.code = 1006;
         t.end.silent_rx = t.end.age - last_sign(&t);
@@ -582,6 +600,7 @@ void hf_diagnosis_conclude(struct hf_diagnosis *d)
     }
     hf_attempts_free(d);
     hf_sizes_free(d);
+    d->is_concluding = true;
     if (!d->is_settled) {
         infer(d);
     }

@@ -64,8 +64,9 @@ struct hf_diagnosis {
     hf_time firm_since; /* HF_NEVER: it is not */
     enum hf_verdict_class firm_class;
     bool was_open, is_dirty, text_refused;
-    bool was_ponged; /* some ping was answered, sometime */
-    bool is_settled; /* the verdict was firm long enough, and stands */
+    bool was_ponged;    /* some ping was answered, sometime */
+    bool is_concluding; /* the last inference: who owes an answer now is not waited for */
+    bool is_settled;    /* the verdict was firm long enough, and stands */
     const struct hf_hosting *hosting[HF_DIAGNOSIS_HOSTING];
     size_t hosting_count;
     char *notes[HF_DIAGNOSIS_NOTES];
