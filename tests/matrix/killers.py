@@ -201,7 +201,8 @@ def application_token_expires(scene):
 def node_limiter(scene):
     count = scene.draw("limit", 3, 30, 0)
     how = scene.choose("how", 1008, "terminate", 4429)
-    scene.ask(scene.node({"limit": [count, how, 0], "answer": scene.choose("answer", "echo", "silent")}).wait())
+    answer, push = scene.choose("answer", "echo", "silent"), scene.choose("push", 0, 0, 0.7)
+    scene.ask(scene.node({"limit": [count, how, 0], "answer": answer, "push": push}).wait())
     chatter(scene)
     scene.truth = Truth("message_limit", count)
 
@@ -271,6 +272,15 @@ def uvicorn_restarted(scene):
 @killer
 def healthy(scene):
     scene.ask(scene.application())
+    if scene.choose("told", True, False):
+        chatter(scene, 0.5, 1)
+    scene.truth, scene.budget = Truth("none"), 20
+
+
+@killer
+def healthy_that_pushes(scene):
+    """A server that sends messages of its own accord."""
+    scene.ask(scene.node({"push": scene.draw("push", 0.2, 2), "answer": scene.choose("answer", "echo", "silent")}).wait())
     if scene.choose("told", True, False):
         chatter(scene, 0.5, 1)
     scene.truth, scene.budget = Truth("none"), 20

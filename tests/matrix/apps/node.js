@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The application of the matrix on Node's ws. argv: port, JSON: `host`, `answer` (echo, silent), `max` (maxPayload), and at most
-// one fault:
+// The application of the matrix on Node's ws. argv: port, JSON: `host`, `answer` (echo, silent), `push` (a message of its own every
+// so many seconds), `max` (maxPayload), and at most one fault:
 //   limit [N, how, W]   the N-th message (in W seconds; 0: of the whole life) ends it: how is a close code or "terminate"
 //   chunks [N, how, C]  each question is answered by C messages; with the N-th message, theirs and ours together, it ends
 //   heartbeat [S, how]  ping every S seconds, and terminate what has not answered: how is "shared" (one interval for all, as
@@ -73,6 +73,10 @@ server.on('connection', (socket) => {
       socket.send(data, { binary });
     }
   });
+  if (how.push) {
+    const timer = setInterval(() => socket.send('{"news":1}'), how.push * 1000);
+    socket.on('close', () => clearInterval(timer));
+  }
   if (how.heartbeat && how.heartbeat[1] === 'own') {
     const timer = setInterval(beat, how.heartbeat[0] * 1000, socket);
     socket.on('close', () => clearInterval(timer));
