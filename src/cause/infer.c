@@ -123,8 +123,8 @@ static double hint_of(const struct hf_trial_end *end, enum hf_verdict_class *cla
         enum hf_verdict_class class;
         double weight;
     } words[] = {
-        {"keepalive ping", HF_CLASS_PONG_TIMEOUT, 6},
-        {"ping timeout", HF_CLASS_PONG_TIMEOUT, 6},
+        {"keepalive ping", HF_CLASS_PONG_TIMEOUT, 10},
+        {"ping timeout", HF_CLASS_PONG_TIMEOUT, 10},
         {"pong", HF_CLASS_PONG_TIMEOUT, 4},
         {"too big", HF_CLASS_SIZE_LIMIT, 4},
         {"too large", HF_CLASS_SIZE_LIMIT, 4},
@@ -195,6 +195,18 @@ static double weight_of_pings(const struct evidence *e, const struct weighed *w)
 /* ---- weighing ----------------------------------------------------------------------------------
  */
 
+static void fit_others(struct evidence *e, struct fits *fits)
+{
+    fit_idle(e, fits);
+    fit_lifetime(e, fits);
+    fit_counts(e, fits);
+    fit_frames(e, fits);
+    fit_restart(e, fits);
+    fit_blocked(e, fits);
+    fit_stalling(e, fits);
+    fit_network(e, fits);
+}
+
 static void fit_all(struct evidence *e, struct fits *fits)
 {
     size_t raised;
@@ -208,18 +220,12 @@ static void fit_all(struct evidence *e, struct fits *fits)
     }
     fit_watchdog(e, fits);
     fit_size(e, fits);
+    fit_others(e, fits);
     raised = fits->count;
     if (!raise_floors(e, fits)) {
-        raised = FITS_MAX;
+        return;
     }
-    fit_idle(e, fits);
-    fit_lifetime(e, fits);
-    fit_counts(e, fits);
-    fit_frames(e, fits);
-    fit_restart(e, fits);
-    fit_blocked(e, fits);
-    fit_stalling(e, fits);
-    fit_network(e, fits);
+    fit_others(e, fits); /* once more, beside a second cause */
     for (size_t i = raised; i < fits->count; i++) {
         fits->list[i].score -= 7; /* the price of a second cause */
     }

@@ -53,7 +53,7 @@ static double says_moment(const struct evidence *e, size_t i, double moment, boo
     dies = f->silent ? 0 : (1 - NOISE_DEATH) * behind(f->age - moment, e->rtt);
     floor *= 1 - behind_by(f->age - moment, e->rtt) + NOISE_LIFE;
     *explained = dies > floor;
-    return log(dies + floor);
+    return log(fmax(dies, floor));
 }
 
 /* ---- counting ----------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ static double score_instants(const struct evidence *e, const struct instant *ins
         }
         if (f->dead) {
             *explained += dies > e->floor[i] ? 1 : 0;
-            says += log((1 - NOISE_DEATH) * dies + e->floor[i]);
+            says += log(fmax((1 - NOISE_DEATH) * dies, e->floor[i]));
         }
         score += says;
     }

@@ -52,7 +52,7 @@ struct fit {
     bool tight;         /* a known relation ties its parameter to something else that was seen */
 };
 
-#define FITS_MAX 96
+#define FITS_MAX 240
 struct fits {
     struct fit list[FITS_MAX];
     size_t count;

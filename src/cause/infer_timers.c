@@ -140,7 +140,7 @@ static double says(const struct fact *f, const struct reach *r, double floor, co
     dies *= (1 - NOISE_DEATH) * lives;
     floor *= fmin(lives, 1 - ended_by(t->shape, r->last - unsure, t->length)) + NOISE_LIFE;
     *explained = dies > floor;
-    return log(dies + floor);
+    return log(fmax(dies, floor));
 }
 
 static double price_of(enum shape shape, double length)
@@ -214,12 +214,38 @@ static size_t candidates_of(const double *gaps, size_t count, double *lengths, s
     return found;
 }
 
+/* The length and spread that fit best of many close by, so that two models are compared at their
+ * best and not at what was tried first. */
+static void settle(struct evidence *e, struct timer *t, const double *gaps, size_t count)
+{
+    struct timer best = *t;
+    bool exact = t->shape < SHAPE_LOOSE;
+
+    for (unsigned part = 0; part < 8 && t->shape != SHAPE_SCAN; part++) {
+        for (unsigned shape = exact ? 0 : t->shape; shape <= (exact ? SPREADS - 1 : t->shape);
+             shape++) {
+            struct timer again = {(enum shape)shape, part_of(gaps, count, 0.02 + 0.09 * part), 0};
+            size_t explained;
+            if (shape > 0 && exact && spread_of(again.shape, 0) > 0.2 * again.length) {
+                continue;
+            }
+            again.score = score_timer(e, &again, &explained);
+            best = again.score > best.score ? again : best;
+        }
+    }
+    if (t->shape == SHAPE_SCAN) {
+        best.length = gaps[0] - 0.02;
+        best.score = score_timer(e, &best, &(size_t){0});
+        best = best.score > t->score ? best : *t;
+    }
+    *t = best;
+}
+
 /* The length again, from the deaths that it foretells; delays only ever add. */
 static void refine(struct evidence *e, struct timer *t, struct fit *fit)
 {
     double *gaps = e->scratch + e->count;
-    struct timer again = *t;
-    size_t count = 0, explained;
+    size_t count = 0;
 
     for (size_t i = 0; i < e->count; i++) {
         bool foretold;
@@ -230,13 +256,10 @@ static void refine(struct evidence *e, struct timer *t, struct fit *fit)
     }
     if (count > 0) {
         sort_numbers(gaps, count);
-        again.length = part_of(gaps, count, t->shape < SHAPE_LOOSE ? 0.4 : 0.5);
-        fit->value = again.length;
+        fit->value = part_of(gaps, count, t->shape < SHAPE_LOOSE ? 0.4 : 0.5);
         fit->low = gaps[0];
         fit->high = gaps[count - 1];
-        again.length = t->shape == SHAPE_SCAN ? gaps[0] - 0.02 : again.length;
-        again.score = score_timer(e, &again, &explained);
-        *t = again.score > t->score ? again : *t;
+        settle(e, t, gaps, count);
         return;
     }
     fit->value = t->length;
@@ -600,11 +623,11 @@ static double of_its_grid(struct evidence *e, struct fit *fit, double interval)
         return -12 * (0.7 - fit->waits);
     }
     sort_numbers(pings, count);
-    one = part_of(pings, count, 0.5) < 1.5 ? 2.2 : fit->watchdog.helps & HF_RESETS_SENT ? 0 : -4;
+    one = part_of(pings, count, 0.5) < 1.5 ? 3.2 : fit->watchdog.helps & HF_RESETS_SENT ? 0 : -6;
     if (turns > 0.5 && turns < 3.5 &&
         fabs(turns - floor(turns + 0.5)) * interval < 0.04 * interval + 0.03) {
         fit->tight = true;
-        return 4.2 + (one > 0 ? one : 0) - (turns > 1.5 ? 1.1 : 0);
+        return one + (turns < 1.5 ? 4.2 : 2);
     }
     return one;
 }

@@ -625,6 +625,24 @@ static void a_hop_that_kills_behind_the_servers_first_ping_is_the_network(void *
     }
 }
 
+static void a_lifetime_of_a_server_that_pings_is_no_watchdog(void **state)
+{
+    unsigned told = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct world *w = calm(seed, 60);
+        struct hf_verdict v;
+        w->lifetime = between(w, 3, 9);
+        w->ping_every = w->lifetime / between(w, 2.2, 2.8);
+        w->ping_timeout = 1000;
+        hold_arms(w, w->lifetime, 0.7);
+        infer(w, &v);
+        assert_int_not_equal(v.best.class, HF_CLASS_PONG_TIMEOUT);
+        told += v.best.class == HF_CLASS_LIFETIME;
+        end_story(w, &v);
+    }
+    assert_true(told >= 18);
+}
+
 static void the_other_path_speaks_for_a_hop_and_not_for_a_class(void **state)
 {
     struct world *w = calm(6, 60);
@@ -806,6 +824,7 @@ int main(void)
         cmocka_unit_test(one_odd_death_among_many_is_nothing),
         cmocka_unit_test(a_servers_ordinary_watchdog_is_no_finding_and_a_tight_one_is),
         cmocka_unit_test(a_hop_that_kills_behind_the_servers_first_ping_is_the_network),
+        cmocka_unit_test(a_lifetime_of_a_server_that_pings_is_no_watchdog),
         cmocka_unit_test(the_other_path_speaks_for_a_hop_and_not_for_a_class),
         cmocka_unit_test(what_is_lost_in_the_middle_of_a_long_list_is_no_pause),
         cmocka_unit_test(without_a_trial_nothing_is_said),
