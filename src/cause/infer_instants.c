@@ -458,6 +458,8 @@ static size_t late_pauses(struct evidence *e, double *pauses, size_t *episodes)
     return count;
 }
 
+static void fit_waiting(struct evidence *e, bool first, struct fits *fits);
+
 /* Answers that came late, for several at one time, and nobody died of it. Once is little: any
  * machine may be short of time. */
 void fit_stalling(struct evidence *e, struct fits *fits)
@@ -466,6 +468,7 @@ void fit_stalling(struct evidence *e, struct fits *fits)
     double pauses[PAUSES_MAX];
     size_t count = late_pauses(e, pauses, &fit.instants);
 
+    fit_waiting(e, count < 2 && e->stalls == 0, fits);
     if (count < 2) {
         return;
     }
@@ -486,6 +489,74 @@ void fit_stalling(struct evidence *e, struct fits *fits)
     fit.explained = count;
     fit.unexplained = e->dead;
     fits_add(fits, &fit);
+}
+
+/* ---- a stand-still that goes on ----------------------------------------------------------------
+ */
+
+/* Connections that were tried meanwhile: TCP answered and the server did not (above 0), or nobody
+ * did, or the server greeted the new ones as ever (below 0). */
+static double tried_meanwhile(const struct evidence *e, double since)
+{
+    double says = 0;
+
+    for (size_t i = 0; i < e->trial_count; i++) {
+        const struct hf_trial *t = &e->trials[i];
+        if (t->path != 0 || seconds_of(t->begun) < since) {
+            continue;
+        }
+        if (hf_trial_was_open(t)) {
+            says -= t->count[HF_MOMENT_PONG_GOT] > 0 ? 4 : 0;
+        } else if (t->end.how == HF_HOW_SLOW && t->end.phase == HF_PHASE_UPGRADE) {
+            says += 4;
+        } else if (t->end.how == HF_HOW_UNREACHABLE || t->end.how == HF_HOW_SLOW) {
+            says -= 4;
+        }
+    }
+    return fmax(-8, fmin(8, says));
+}
+
+/* Of those that live nearly all wait for an answer, for long: whatever it is, it is not nothing. It
+ * may be the server or the path. */
+static void fit_waiting(struct evidence *e, bool first, struct fits *fits)
+{
+    struct fit server = {.model = MODEL_STALLING, .class = HF_CLASS_BLOCKED_SERVER, .instants = 1};
+    struct fit path = {.model = MODEL_OUTAGE, .class = HF_CLASS_NETWORK, .instants = 1};
+    size_t waiting = 0, asking = 0, resent = 0;
+    double since = 0, base, tried, last = 0;
+
+    for (size_t i = 0; i < e->count; i++) {
+        const struct fact *f = &e->facts[i];
+        bool waits = f->asked >= 0 && f->age - f->asked > fmax(2.5, 20 * e->rtt) &&
+                     own_pause(e, f->opened + f->asked, f->ended) < 0.3 * (f->age - f->asked);
+        if (f->dead || f->t->end.how != HF_HOW_ALIVE || (!f->asks && !waits)) {
+            continue;
+        }
+        asking++;
+        if (waits) {
+            waiting++;
+            resent += f->t->end.retransmits > 0 || f->t->end.unacked > 0 ? 1 : 0;
+            since = fmax(since, f->opened + f->life);
+            last = fmax(last, f->ended);
+        }
+    }
+    if (waiting < 3 || waiting * 10 < asking * 7) {
+        return;
+    }
+    base = 3.2 * fmin((double)waiting, 4) - 4;
+    for (size_t i = 0; i < e->count; i++) {
+        base += e->facts[i].dead ? log(e->floor[i]) : 0;
+    }
+    tried = tried_meanwhile(e, since);
+    server.value = server.waits = server.low = server.high = last - since;
+    server.score = base + fmax(0, tried);
+    path.score = base - 1 + fmax(0, -tried) + (resent * 2 > waiting ? 4 : 0);
+    server.explained = path.explained = waiting;
+    server.unexplained = path.unexplained = e->dead;
+    fits_add(fits, &server);
+    if (first) { /* it has not come back before */
+        fits_add(fits, &path);
+    }
 }
 
 /* ---- the network -------------------------------------------------------------------------------
@@ -608,6 +679,19 @@ static void fit_outage(struct evidence *e, struct fits *fits)
         }
         fit.unexplained = e->dead - fit.explained;
         fits_add(fits, &fit);
+        if (count == 1 && tried_meanwhile(e, instants[0] - 0.5) > 0) { /* TCP answers: the server */
+            fit.class = HF_CLASS_BLOCKED_SERVER;
+            fit.model = MODEL_BLOCKED;
+            fit.score += tried_meanwhile(e, instants[0] - 0.5) - 2;
+            fit.value = fit.waits = fit.low = fit.high = e->span;
+            for (size_t i = 0; i < e->count; i++) {
+                const struct fact *f = &e->facts[i];
+                double waited = seconds_of(f->t->end.age) - f->life;
+                fit.value = f->dead && f->silent && f->asks ? fmin(fit.value, waited) : fit.value;
+            }
+            fit.low = fit.high = fit.value;
+            fits_add(fits, &fit);
+        }
     }
 }
 
