@@ -6,6 +6,7 @@
 #include "io/epoll.h"
 #include "tools/tools.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -360,6 +361,22 @@ static int exit_code(const struct diagnose *d)
     return v->best.class == HF_CLASS_NONE ? 0 : v->best.class == HF_CLASS_INCONCLUSIVE ? 4 : 1;
 }
 
+/* Says before the run, not behind it, that the report could not be written. What stands there stays
+ * until there is a new one. */
+static bool report_is_writable(const struct diagnose *d)
+{
+    FILE *file = d->report == NULL ? NULL : fopen(d->report, "a");
+    if (d->report != NULL && file == NULL) {
+        fprintf(stderr, "holdfast diagnose: --report %s: cannot be written: %s\n", d->report,
+                strerror(errno));
+        return false;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return true;
+}
+
 static int run(struct diagnose *d)
 {
     int status = 1;
@@ -406,6 +423,9 @@ int hf_tool_diagnose(int argc, char **argv)
     const uint64_t usual = d.target.message_max;
     d.target.message_max = d.compare.message_max = MESSAGE_MAX;
     int status = read_words(&d);
+    if (status < 0 && !report_is_writable(&d)) {
+        status = USAGE_ERROR;
+    }
     if (d.how.plan.load && d.target.message_max == MESSAGE_MAX) {
         d.target.message_max = d.compare.message_max = usual; /* the ramp may be echoed */
     }

@@ -189,6 +189,9 @@ static void say_causes(struct diagnose *d)
 /* What was held, in one table. */
 static void say_arms(struct diagnose *d)
 {
+    if (!hf_diagnosis_was_open(d->diagnosis)) { /* no row would stand under the titles */
+        return;
+    }
     size_t count;
     if (!hf_diagnosis_was_open(d->diagnosis)) {
         return;

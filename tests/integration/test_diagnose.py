@@ -50,6 +50,16 @@ def test_a_mistake_in_its_words_ends_it_with_2_and_says_what_to_write():
     assert code == 0 and "--budget" in out and "--header" in out and not err
 
 
+def test_a_report_that_cannot_be_written_is_said_before_the_run_and_an_old_one_is_kept(tmp_path):
+    code, _, told, _ = diagnose("--report", tmp_path / "no" / "x.html", "ws://127.0.0.1:1/")
+    assert code == 2 and "--report" in told and "No such file or directory" in told and "refused" not in told
+    old = tmp_path / "old.html"
+    old.write_text("what stood there")
+    code, shown, told, _ = diagnose("--budget", "3s", "--report", old, "ws://127.0.0.1:1/")
+    assert code == 3 and "refused" in told and old.read_text().startswith("<!doctype html>")
+    assert "longest life" not in shown + told, "a table without rows"
+
+
 def test_a_timer_of_a_proxy_is_found_with_its_value_and_a_report(echo, scene, run_folder, tmp_path):
     proxy = servers.nginx(run_folder, echo.port, "1500ms")
     scene.callback(proxy.stop)
