@@ -167,8 +167,8 @@ static void say_lines(struct diagnose *d, int kind, const char *title)
                             hf_say_paint(&d->say, HF_PAINT_PLAIN));
             }
             any = true;
-            hf_say_line(&d->say, "  %-15s %s", hf_verdict_class_text(v->lines[i].about),
-                        hf_verdict_text(v, v->lines[i].text));
+            hf_say_hanging(&d->say, 18, "  %-15s %s", hf_verdict_class_text(v->lines[i].about),
+                           hf_verdict_text(v, v->lines[i].text));
         }
     }
 }
@@ -181,8 +181,8 @@ static void say_causes(struct diagnose *d)
                     hf_say_paint(&d->say, HF_PAINT_PLAIN));
     }
     for (size_t i = 0; i < v->cause_count; i++) {
-        hf_say_line(&d->say, "  %3.0f %%  %-28s %s", v->causes[i].likelihood * 100,
-                    v->causes[i].row->id, v->causes[i].row->title);
+        hf_say_hanging(&d->say, 38, "  %3.0f %%  %-28s %s", v->causes[i].likelihood * 100,
+                       v->causes[i].row->id, v->causes[i].row->title);
     }
 }
 
@@ -271,8 +271,9 @@ static void say_people(struct diagnose *d)
         hf_say_line(&d->say, "\nSafe interval: %.3g s (%s).", v->safe_ping_s, by);
     }
     if (hf_verdict_text(v, v->fix)[0] != '\0') {
-        hf_say_line(&d->say, "\n%sWhat to do%s\n  %s", hf_say_paint(&d->say, HF_PAINT_BOLD),
-                    hf_say_paint(&d->say, HF_PAINT_PLAIN), hf_verdict_text(v, v->fix));
+        hf_say_line(&d->say, "\n%sWhat to do%s", hf_say_paint(&d->say, HF_PAINT_BOLD),
+                    hf_say_paint(&d->say, HF_PAINT_PLAIN));
+        hf_say_hanging(&d->say, 2, "  %s", hf_verdict_text(v, v->fix));
     }
     say_lines(d, HF_LINE_NEXT, "What would decide");
     if (d->report != NULL) {

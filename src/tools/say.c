@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define HANGING_LEAST 20 /* columns that words need to be broken into lines */
 #define LINE_MAX_BYTES ((size_t)64 << 20)
 
 static const char *const escapes[] = {
@@ -118,6 +119,48 @@ void hf_say_line(struct hf_say *s, const char *format, ...)
     va_start(args, format);
     print_tame(s->text, s->color, format, args);
     va_end(args);
+}
+
+/* The bytes of the text's beginning that stand in so many columns and end before a space; all of
+ * them when no space is far enough behind `left` columns. */
+static size_t words_in(struct hf_slice text, size_t left, size_t columns)
+{
+    size_t cut = text.len, width = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == ' ' && width > left && width <= columns) {
+            cut = i;
+        }
+        width += (text.ptr[i] & 0xC0) != 0x80;
+    }
+    return width <= columns ? text.len : cut;
+}
+
+void hf_say_hanging(struct hf_say *s, size_t left, const char *format, ...)
+{
+    struct hf_buffer text, tame;
+    struct winsize size = {0};
+    va_list args;
+    hf_say_undraw(s);
+    hf_buffer_init(&text, &hf_heap, LINE_MAX_BYTES);
+    hf_buffer_init(&tame, &hf_heap, 3 * LINE_MAX_BYTES);
+    va_start(args, format);
+    hf_buffer_addv(&text, format, args);
+    va_end(args);
+    hf_say_add_tame(hf_buffer_slice(&text), false, &tame);
+    const bool breaks =
+        ioctl(fileno(s->text), TIOCGWINSZ, &size) == 0 && size.ws_col >= left + HANGING_LEAST;
+    struct hf_slice rest = hf_buffer_slice(&tame);
+    size_t behind = left, columns = size.ws_col; /* the first line has its head in it */
+    for (size_t n; breaks && (n = words_in(rest, behind, columns)) < rest.len;) {
+        (void)fprintf(s->text, "%.*s\n%*s", HF_SLICE_ARG(hf_slice_first(rest, n)), (int)left, "");
+        rest = hf_slice_from(rest, n + 1);
+        behind = 0;
+        columns = size.ws_col - left;
+    }
+    (void)fprintf(s->text, "%.*s\n", HF_SLICE_ARG(rest));
+    (void)fflush(s->text);
+    hf_buffer_reset(&text);
+    hf_buffer_reset(&tame);
 }
 
 void hf_say_complain(struct hf_say *s, const char *format, ...)

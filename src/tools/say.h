@@ -47,6 +47,9 @@ const char *hf_say_live_paint(const struct hf_say *s, enum hf_paint paint);
 /* A line for people, its newline included. What is printed here, complained, drawn and set in
  * tables steers no terminal: all escapes but our own paint, and all controls, are replaced. */
 void hf_say_line(struct hf_say *s, const char *format, ...) HF_PRINTF(2, 3);
+/* The same, unpainted; on a terminal it is broken between words where the screen ends, and goes on
+ * below column `left`, where its words begin. */
+void hf_say_hanging(struct hf_say *s, size_t left, const char *format, ...) HF_PRINTF(3, 4);
 /* The same on standard error, behind "holdfast COMMAND: ". */
 void hf_say_complain(struct hf_say *s, const char *format, ...) HF_PRINTF(2, 3);
 /* Draws these lines (each ends with \n) where the last ones stood. Lines longer than the terminal
