@@ -195,7 +195,7 @@ static void for_idle(struct hf_verdict *v, const struct weighed *w, const struct
         const struct fit *other = &w->fits->list[i];
         if (other->model == MODEL_IDLE && other->resets != f->resets &&
             other->score > f->score - 3.5) {
-            add_line(v, FOR, f->class, "not told apart from it: a timer that %s sets back",
+            add_line(v, FOR, f->class, "not told apart from it: a timer set back by %s",
                      words_for(other->resets));
         }
     }
