@@ -319,7 +319,7 @@ static inline double run_line(struct line *l, bool check)
             finish(l, l->cut, l->cut_rst ? HF_HOW_RST : HF_HOW_FIN);
             return l->cut;
         }
-        if (killed < fmin(next, l->hold)) {
+        if (killed <= next + 1e-9 && killed < l->hold) { /* who ends it pings no more */
             killed += w->rtt / 2 + exponential(w, w->late);
             finish(l, fmax(killed, 0.001), w->how);
             return killed;
