@@ -665,11 +665,15 @@ static void the_other_path_speaks_for_a_hop_and_not_for_a_class(void **state)
 
 static void what_is_lost_in_the_middle_of_a_long_list_is_no_pause(void **state)
 {
-    struct world *w = calm(7, 40);
+    struct world *w = calm(7, 22);
     struct hf_verdict v;
     w->idle = 5;
     w->resets = HF_RESETS_ANY_BYTE;
-    hold_arms(w, w->idle, 1);
+    slot(w, "silence", plan_of(0, 0, 0), 0.1);
+    slot(w, "silence", plan_of(0, 0, 0), 1.3);
+    for (int i = 0; i < 12; i++) { /* each keeps itself alive */
+        slot(w, "ping", plan_of(0.3, 0, 0), 0.2 + 0.05 * i);
+    }
     for (size_t i = 0; i < w->count; i++) { /* all but the first and the last twenty */
         struct hf_trial *t = &w->trials[i];
         struct hf_moment *m = (struct hf_moment *)(uintptr_t)t->moments;
