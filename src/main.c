@@ -58,6 +58,9 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            char name[64]; /* what getopt puts in front of its complaints */
+            (void)snprintf(name, sizeof(name), "holdfast %s", commands[i].name);
+            argv[1] = name;
             return commands[i].run(argc - 1, argv + 1);
         }
     }

@@ -449,7 +449,8 @@ static void conclude(struct hf_verdict *v, struct weighed *w)
     v->confidence = w->posterior[w->first] * quality_of(w);
     candidate_of(w, w->first, &v->best);
     if (w->posterior[w->first] < NAMED_FROM || (w->e->count == 0 && w->e->never_opened == 0) ||
-        (v->confidence < NAMED_AT_LEAST && w->first != HF_CLASS_NONE)) {
+        (v->confidence < NAMED_AT_LEAST && w->first != HF_CLASS_NONE) ||
+        (w->first == HF_CLASS_NONE && w->e->context->cut_short)) {
         v->best = (struct hf_candidate){.class = HF_CLASS_INCONCLUSIVE,
                                         .posterior = w->posterior[w->first]};
     }

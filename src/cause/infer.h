@@ -33,6 +33,7 @@ struct hf_infer_context {
     hf_time now;    /* on the watch's clock: lives so far */
     double scale;   /* 0 or 1: real time; 0.1: timers run at a tenth (chaos --scale), for
                      * naming products by their defaults alone */
+    bool cut_short; /* the watch was interrupted: that nothing ended yet proves nothing */
     const struct hf_infer_pause *own_pauses; /* in order of time */
     size_t own_pause_count;
     const char *refused_with;  /* what the handshake was answered with: "HTTP 403"; NULL: unknown */

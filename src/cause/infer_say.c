@@ -590,6 +590,13 @@ static size_t sentence_of(struct hf_verdict *v, const struct weighed *w)
     case HF_CLASSES:
         break;
     }
+    if (w->first == HF_CLASS_NONE && w->e->context->cut_short) {
+        return add_text(
+            v,
+            "Not decided: the watch was interrupted. Nothing had ended by itself in %.3g "
+            "s, which rules out shorter timers alone.",
+            w->e->longest);
+    }
     return add_text(v,
                     "Not decided: %s and %s explain what was seen about as well; the experiment "
                     "`%s` would tell.",

@@ -451,6 +451,7 @@ static void infer(struct hf_diagnosis *d)
         .is_secure = d->how.target->url.tls,
         .now = hf_diagnosis_now(d),
         .scale = d->how.scale,
+        .cut_short = d->cut_short,
         .own_pauses = d->pauses,
         .own_pause_count = d->pause_count,
         .refused_with = d->refused_with[0] != '\0' ? d->refused_with : NULL,
@@ -629,6 +630,7 @@ static void on_deadline(struct hf_timer *timer, hf_time now)
 void hf_diagnosis_stop(struct hf_diagnosis *d)
 {
     if (d->stage < HF_STAGE_CLOSING) {
+        d->cut_short = true;
         hf_timer_set(d->loop, &d->deadline, hf_loop_now(d->loop));
     }
 }

@@ -61,6 +61,7 @@ struct hf_diagnosis {
     bool others_answered; /* a ping, since all that were silent were asked */
     struct hf_infer_pause pauses[HF_DIAGNOSIS_PAUSES]; /* the newest that fit */
     size_t pause_count;
+    bool cut_short; /* somebody interrupted it */
     hf_time firm_since; /* HF_NEVER: it is not */
     enum hf_verdict_class firm_class;
     bool was_open, is_dirty, text_refused;

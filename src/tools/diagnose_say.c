@@ -181,7 +181,7 @@ static void say_causes(struct diagnose *d)
                     hf_say_paint(&d->say, HF_PAINT_PLAIN));
     }
     for (size_t i = 0; i < v->cause_count; i++) {
-        hf_say_hanging(&d->say, 38, "  %3.0f %%  %-28s %s", v->causes[i].likelihood * 100,
+        hf_say_hanging(&d->say, 39, "  %3.0f %%  %-29s %s", v->causes[i].likelihood * 100,
                        v->causes[i].row->id, v->causes[i].row->title);
     }
 }

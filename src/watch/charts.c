@@ -245,7 +245,7 @@ void hf_watch_chart_rtt(const struct hf_watch_target *t, struct hf_buffer *out)
         sum += us;
     }
     if (r->sample_count < 2) {
-        hf_buffer_add_text(out, "<p class=\"none\">No pings were answered yet.</p></figure>\n");
+        hf_buffer_add_text(out, "<p class=\"none\">Fewer than two pings were answered yet.</p></figure>\n");
         return;
     }
     char last[24];

@@ -572,6 +572,18 @@ static void cut(struct hf_trial *t, enum hf_trial_how how)
     }
 }
 
+static void nothing_is_not_said_of_a_watch_that_was_interrupted(void **state)
+{
+    struct world *w = calm(5, 40);
+    struct hf_verdict v;
+    hold_arms(w, 0, 1);
+    w->context.cut_short = true;
+    infer(w, &v);
+    assert_int_equal(v.best.class, HF_CLASS_INCONCLUSIVE);
+    assert_non_null(strstr(hf_verdict_text(&v, v.sentence), "interrupted"));
+    end_story(w, &v);
+}
+
 static void one_odd_death_among_many_is_nothing(void **state)
 {
     for (uint64_t seed = 0; seed < 20; seed++) {
@@ -825,6 +837,7 @@ int main(void)
         cmocka_unit_test(story_b_says_that_the_servers_chunks_are_counted_and_how_many),
         cmocka_unit_test(
             messages_that_were_under_way_make_a_limit_no_larger_and_its_echoes_are_not_counted),
+        cmocka_unit_test(nothing_is_not_said_of_a_watch_that_was_interrupted),
         cmocka_unit_test(one_odd_death_among_many_is_nothing),
         cmocka_unit_test(a_servers_ordinary_watchdog_is_no_finding_and_a_tight_one_is),
         cmocka_unit_test(a_hop_that_kills_behind_the_servers_first_ping_is_the_network),
