@@ -61,7 +61,7 @@ const contrast = (a, b) => {
 
 test('it says what was found, and what strangers wrote stays text', async () => {
   const page = await visit(1200, 'light');
-  assert.match(await page.locator('h1').innerText(), /1\.2 s/);
+  assert.match(await page.locator('h1').innerText(), /idle timer of 1\.(2|2\d|3) s/); // setTimeout is late, never early
   const text = await page.locator('main').innerText();
   assert.ok(text.includes('idle_timer') && text.includes(REASON), 'the class and the reason');
   assert.ok(!text.includes('secret'), 'the token is not shown');
