@@ -12,6 +12,7 @@ from killers import KILLERS
 from scene import BINARY, CannotRun, Scene
 from truth import judge
 
+RUNNING = set()  # the programs under test, so that who stops the matrix stops them
 LATE = 25  # seconds beyond its budget, after which diagnose is ended
 
 
@@ -21,6 +22,7 @@ def diagnose(scene, keep):
     begun = time.monotonic()
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                env={**os.environ, "NO_COLOR": "1"}, start_new_session=True)
+    RUNNING.add(process)
     try:
         out, err = process.communicate(timeout=scene.budget + LATE)
         late = ""
@@ -28,6 +30,7 @@ def diagnose(scene, keep):
         os.killpg(process.pid, signal.SIGKILL)
         out, err = process.communicate()
         late = f"\nit did not end within its budget of {scene.budget} s and {LATE} s more\n"
+    RUNNING.discard(process)
     if keep:
         (keep / f"{scene.name}-{scene.seed}.jsonl").write_text(out)
         (keep / f"{scene.name}-{scene.seed}.err").write_text(" ".join(argv)[:2000] + "\n" + err)
