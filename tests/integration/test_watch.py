@@ -483,6 +483,9 @@ def test_metrics_are_in_the_format_whatever_a_target_is_called(watch, server):
     label = r'target="a \"b\" \\c"'
     wait_for(lambda: w.metric(f"probe_success{{{label}}}") == 1, "a check went well", PATIENCE)
     wait_for(lambda: w.metric('probe_success{target="nobody"}') == 0, "a check failed", PATIENCE)
+    wait_for(lambda: w.metric(f"holdfast_watch_up{{{label}}}") == 1, "a connection is held", PATIENCE)
+    wait_for(lambda: w.metric('holdfast_watch_incident_open{target="nobody",kind="connect"}') == 1, "an incident is open", PATIENCE)
+    wait_for(lambda: w.metric(f"holdfast_watch_rtt_seconds_count{{{label}}}") > 0, "a ping was answered", PATIENCE)
     series = parsed_metrics(w.get("/metrics"))
     assert series[f"holdfast_watch_up{{{label}}}"] == 1 and series['holdfast_watch_up{target="nobody"}'] == 0
     assert 0 < series[f"probe_duration_seconds{{{label}}}"] < 10
