@@ -9,10 +9,7 @@
 
 struct parser {
     struct hf_lint *l;
-    const struct lint_source *source;
-    size_t at;
-    uint32_t line;
-    size_t line_start;
+    struct lint_cursor cursor;
     uint64_t pending;
     unsigned depth;
     struct lint_node *root;
@@ -22,65 +19,41 @@ struct parser {
     uint64_t set; /* rules that a comment at the end of this line takes away */
 };
 
-static int peek(const struct parser *p)
-{
-    return p->at < p->source->text.len ? p->source->text.ptr[p->at] : -1;
-}
-
-static void step(struct parser *p)
-{
-    if (peek(p) == '\n') {
-        p->line++;
-        p->line_start = p->at + 1;
-    }
-    p->at++;
-}
-
-static void take_comment(struct parser *p)
-{
-    const size_t begin = p->at;
-    while (peek(p) >= 0 && peek(p) != '\n') {
-        step(p);
-    }
-    p->set |= lint_ignored_by(p->l, hf_slice(p->source->text.ptr + begin, p->at - begin), p->source,
-                              p->line);
-}
-
 /* A word in " or `, which may go over lines. */
 static struct hf_slice take_quoted(struct parser *p)
 {
-    const int quote = peek(p);
-    const uint32_t line = p->line, column = (uint32_t)(p->at - p->line_start) + 1;
-    step(p);
-    const size_t begin = p->at;
-    while (peek(p) >= 0 && peek(p) != quote) {
-        if (peek(p) == '\\' && quote == '"') {
-            step(p);
+    const int quote = lint_peek(&p->cursor);
+    const uint32_t line = p->cursor.line, column = lint_column(&p->cursor);
+    lint_step(&p->cursor);
+    const size_t begin = p->cursor.at;
+    while (lint_peek(&p->cursor) >= 0 && lint_peek(&p->cursor) != quote) {
+        if (lint_peek(&p->cursor) == '\\' && quote == '"') {
+            lint_step(&p->cursor);
         }
-        if (peek(p) >= 0) {
-            step(p);
+        if (lint_peek(&p->cursor) >= 0) {
+            lint_step(&p->cursor);
         }
     }
-    const struct hf_slice word = hf_slice(p->source->text.ptr + begin, p->at - begin);
-    if (peek(p) < 0) {
-        lint_unreadable(p->l, p->source, line, column, "a quote is not closed");
+    const struct hf_slice word = hf_slice(p->cursor.source->text.ptr + begin, p->cursor.at - begin);
+    if (lint_peek(&p->cursor) < 0) {
+        lint_unreadable(p->l, p->cursor.source, line, column, "a quote is not closed");
     } else {
-        step(p);
+        lint_step(&p->cursor);
     }
     return word;
 }
 
 static struct hf_slice take_word(struct parser *p)
 {
-    const int c = peek(p);
+    const int c = lint_peek(&p->cursor);
     if (c == '"' || c == '`') {
         return take_quoted(p);
     }
-    const size_t begin = p->at;
-    while (peek(p) >= 0 && strchr(" \t\r\n", peek(p)) == NULL) {
-        step(p);
+    const size_t begin = p->cursor.at;
+    while (lint_peek(&p->cursor) >= 0 && strchr(" \t\r\n", lint_peek(&p->cursor)) == NULL) {
+        lint_step(&p->cursor);
     }
-    return hf_slice(p->source->text.ptr + begin, p->at - begin);
+    return hf_slice(p->cursor.source->text.ptr + begin, p->cursor.at - begin);
 }
 
 /* The words of the next line that has some; its newline is taken. False at the end of the file. */
@@ -88,27 +61,27 @@ static bool take_line(struct parser *p, uint32_t *line)
 {
     p->count = 0;
     p->set = 0;
-    for (int c = peek(p); c >= 0; c = peek(p)) {
-        const bool continued =
-            c == '\\' && p->at + 1 < p->source->text.len && p->source->text.ptr[p->at + 1] == '\n';
+    for (int c = lint_peek(&p->cursor); c >= 0; c = lint_peek(&p->cursor)) {
+        const bool continued = c == '\\' && p->cursor.at + 1 < p->cursor.source->text.len &&
+                               p->cursor.source->text.ptr[p->cursor.at + 1] == '\n';
         if (c == '\n' && p->count > 0) {
             return true;
         }
         if (c == '\n') {
             p->pending |= p->set; /* of a comment on a line of its own */
             p->set = 0;
-            step(p);
+            lint_step(&p->cursor);
         } else if (c == ' ' || c == '\t' || c == '\r') {
-            step(p);
+            lint_step(&p->cursor);
         } else if (continued) {
-            step(p);
-            step(p);
+            lint_step(&p->cursor);
+            lint_step(&p->cursor);
         } else if (c == '#') {
-            take_comment(p);
+            p->set |= lint_take_comment(p->l, &p->cursor);
         } else {
             if (p->count == 0) {
-                *line = p->line;
-                p->column = (uint32_t)(p->at - p->line_start) + 1;
+                *line = p->cursor.line;
+                p->column = lint_column(&p->cursor);
             }
             const struct hf_slice word = take_word(p);
             if (p->count < WORDS_MAX) {
@@ -144,12 +117,13 @@ static void import_file(struct parser *p, struct lint_node *n, const char *path,
     }
     source->path = lint_text(p->l, "%s", path);
     if (!lint_read(p->l, source->path, &source->text, &why)) {
-        lint_unreadable(p->l, p->source, n->line, n->column, "%s is imported here: %s", path, why);
+        lint_unreadable(p->l, p->cursor.source, n->line, n->column, "%s is imported here: %s", path,
+                        why);
         return;
     }
     inner->l = p->l;
-    inner->source = source;
-    inner->line = 1;
+    inner->cursor.source = source;
+    inner->cursor.line = 1;
     inner->depth = p->depth + 1;
     inner->root = p->root;
     parse(inner, parent);
@@ -158,19 +132,19 @@ static void import_file(struct parser *p, struct lint_node *n, const char *path,
 static void import(struct parser *p, struct lint_node *n, struct lint_node *parent)
 {
     const struct hf_slice word = lint_node_word(n, 1);
-    const char *slash = strrchr(p->source->path, '/');
+    const char *slash = strrchr(p->cursor.source->path, '/');
     const bool absolute = word.len > 0 && word.ptr[0] == '/';
     if (word.len == 0 || is_snippet(p, word)) {
         return; /* what stands in a snippet is looked at where it stands */
     }
     if (p->depth >= HF_LINT_DEPTH) {
-        lint_unreadable(p->l, p->source, n->line, n->column, "imports are nested more than %d deep",
-                        HF_LINT_DEPTH);
+        lint_unreadable(p->l, p->cursor.source, n->line, n->column,
+                        "imports are nested more than %d deep", HF_LINT_DEPTH);
         return;
     }
     const char *pattern = lint_text(
-        p->l, "%.*s%.*s", absolute || slash == NULL ? 0 : (int)(slash - p->source->path) + 1,
-        p->source->path, HF_SLICE_ARG(word));
+        p->l, "%.*s%.*s", absolute || slash == NULL ? 0 : (int)(slash - p->cursor.source->path) + 1,
+        p->cursor.source->path, HF_SLICE_ARG(word));
     if (strpbrk(pattern, "*?[") == NULL) {
         import_file(p, n, pattern, parent);
         return;
@@ -194,7 +168,7 @@ static void parse(struct parser *p, struct lint_node *parent)
     while (!p->l->failed && take_line(p, &line)) {
         if (is_brace(p->words[0], '}')) {
             if (parent == top) {
-                lint_unreadable(p->l, p->source, line, p->column, "a } without its {");
+                lint_unreadable(p->l, p->cursor.source, line, p->column, "a } without its {");
             } else {
                 parent = parent->parent;
                 p->depth--;
@@ -203,16 +177,16 @@ static void parse(struct parser *p, struct lint_node *parent)
             continue;
         }
         const bool opens = is_brace(p->words[p->count - 1], '{');
-        struct lint_node *n = lint_node_add(p->l, parent, p->source, line, p->column, p->words,
-                                            p->count - (opens ? 1 : 0));
+        struct lint_node *n = lint_node_add(p->l, parent, p->cursor.source, line, p->column,
+                                            p->words, p->count - (opens ? 1 : 0));
         if (n == NULL) {
             return;
         }
         n->ignored = p->pending | p->set;
         p->pending = 0;
         if (opens && p->depth >= HF_LINT_DEPTH) {
-            lint_unreadable(p->l, p->source, line, p->column, "blocks are nested more than %d deep",
-                            HF_LINT_DEPTH);
+            lint_unreadable(p->l, p->cursor.source, line, p->column,
+                            "blocks are nested more than %d deep", HF_LINT_DEPTH);
             return;
         }
         if (opens) {
@@ -224,17 +198,12 @@ static void parse(struct parser *p, struct lint_node *parent)
         }
     }
     if (parent != top && !p->l->failed) {
-        lint_unreadable(p->l, p->source, parent->line, parent->column,
+        lint_unreadable(p->l, p->cursor.source, parent->line, parent->column,
                         "the block that begins here does not end");
     }
 }
 
 /* ---- rules ---- */
-
-static bool is_text(struct hf_slice s, const char *text)
-{
-    return hf_slice_eq_nocase(s, hf_slice_of(text));
-}
 
 static bool is_upstream(struct hf_slice word)
 {
@@ -290,14 +259,14 @@ static void check_header(struct hf_lint *l, struct lint_node *n, const char *whe
     if (passed && !removed) {
         return;
     }
-    if (is_text(name, "Upgrade") || is_text(name, "Connection") ||
+    if (lint_is_text(name, "Upgrade") || lint_is_text(name, "Connection") ||
         lint_contains_nocase(name, "sec-websocket-")) {
         lint_find(l, HF_LINT_CADDY_UPGRADE_REMOVED, n, where, NULL, "%.*s is %s.",
                   HF_SLICE_ARG(name), removed ? "removed" : "replaced");
-    } else if (is_text(name, "Host") && !hf_slice_eq(value, HF_LITERAL("{host}"))) {
+    } else if (lint_is_text(name, "Host") && !hf_slice_eq(value, HF_LITERAL("{host}"))) {
         lint_find(l, HF_LINT_CADDY_HOST_REPLACED, n, where, NULL, "Host becomes \"%.*s\".",
                   HF_SLICE_ARG(value));
-    } else if (is_text(name, "Origin")) {
+    } else if (lint_is_text(name, "Origin")) {
         lint_find(l, HF_LINT_CADDY_ORIGIN_CLEARED, n, where, NULL, "Origin is %s.",
                   removed ? "removed" : "replaced");
     }
@@ -308,7 +277,7 @@ static void check_transport(struct hf_lint *l, struct lint_node *transport, cons
     for (struct lint_node *n = transport->first; n != NULL; n = n->next) {
         bool old = false;
         for (size_t i = 1; i < n->count; i++) {
-            old = old || is_text(n->words[i], "1.1");
+            old = old || lint_is_text(n->words[i], "1.1");
         }
         if (lint_node_is(n, "versions") && !old) {
             lint_find(l, HF_LINT_CADDY_HTTP2_UPSTREAM, n, where, NULL,
@@ -336,9 +305,9 @@ static size_t upstreams_of(const struct lint_node *proxy)
 static bool is_sticky_policy(const struct lint_node *policy)
 {
     const struct hf_slice how = policy == NULL ? HF_LITERAL("") : lint_node_word(policy, 1);
-    return is_text(how, "cookie") || is_text(how, "ip_hash") || is_text(how, "client_ip_hash") ||
-           is_text(how, "uri_hash") || is_text(how, "header") || is_text(how, "first") ||
-           is_text(how, "query");
+    return lint_is_text(how, "cookie") || lint_is_text(how, "ip_hash") ||
+           lint_is_text(how, "client_ip_hash") || lint_is_text(how, "uri_hash") ||
+           lint_is_text(how, "header") || lint_is_text(how, "first") || lint_is_text(how, "query");
 }
 
 static void check_proxy(struct hf_lint *l, struct lint_node *proxy)
@@ -372,8 +341,9 @@ static void check_proxy(struct hf_lint *l, struct lint_node *proxy)
 static void check_matcher(struct hf_lint *l, struct lint_node *n, size_t first)
 {
     const struct hf_slice value = lint_node_word(n, first + 2);
-    if (is_text(lint_node_word(n, first), "header") &&
-        is_text(lint_node_word(n, first + 1), "Connection") && is_text(value, "Upgrade")) {
+    if (lint_is_text(lint_node_word(n, first), "header") &&
+        lint_is_text(lint_node_word(n, first + 1), "Connection") &&
+        lint_is_text(value, "Upgrade")) {
         lint_find(l, HF_LINT_CADDY_CONNECTION_MATCHER, n, "matcher", NULL,
                   "Only a Connection header that is \"%.*s\" and no more is taken.",
                   HF_SLICE_ARG(value));
@@ -408,8 +378,8 @@ void lint_caddy(struct hf_lint *l, const char *path, struct hf_slice text)
     *source = (struct lint_source){.path = path, .text = text};
     root->source = source;
     p->l = l;
-    p->source = source;
-    p->line = 1;
+    p->cursor.source = source;
+    p->cursor.line = 1;
     p->root = root;
     parse(p, root);
     for (struct lint_node *n = root; n != NULL && !l->failed && !hf_lint_is_full(l);

@@ -459,11 +459,45 @@ uint64_t lint_ignored_by(struct hf_lint *l, struct hf_slice comment,
     return set;
 }
 
+int lint_peek(const struct lint_cursor *c)
+{
+    return c->at < c->source->text.len ? c->source->text.ptr[c->at] : -1;
+}
+
+void lint_step(struct lint_cursor *c)
+{
+    if (lint_peek(c) == '\n') {
+        c->line++;
+        c->line_start = c->at + 1;
+    }
+    c->at++;
+}
+
+uint32_t lint_column(const struct lint_cursor *c)
+{
+    return (uint32_t)(c->at - c->line_start) + 1;
+}
+
+uint64_t lint_take_comment(struct hf_lint *l, struct lint_cursor *c)
+{
+    const size_t begin = c->at;
+    while (lint_peek(c) >= 0 && lint_peek(c) != '\n') {
+        lint_step(c);
+    }
+    return lint_ignored_by(l, hf_slice(c->source->text.ptr + begin, c->at - begin), c->source,
+                           c->line);
+}
+
 /* ---- words ---- */
 
 bool lint_contains_nocase(struct hf_slice text, const char *part)
 {
     return hf_slice_contains_nocase(text, hf_slice_of(part));
+}
+
+bool lint_is_text(struct hf_slice s, const char *text)
+{
+    return hf_slice_eq_nocase(s, hf_slice_of(text));
 }
 
 bool lint_take_number(struct hf_slice *s, uint64_t *value)

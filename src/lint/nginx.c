@@ -21,10 +21,7 @@ struct dumped { /* a file of `nginx -T` */
 
 struct parser {
     struct hf_lint *l;
-    const struct lint_source *source;
-    size_t at;
-    uint32_t line;
-    size_t line_start;
+    struct lint_cursor cursor;
     uint64_t pending;         /* rules that comments above the next directive take away */
     struct lint_node *newest; /* the directive that ended last, for a comment behind it */
     uint32_t newest_line;     /* where it ended */
@@ -34,34 +31,10 @@ struct parser {
     struct words *words; /* of the directive that is being read */
 };
 
-static uint32_t column_of(const struct parser *p)
-{
-    return (uint32_t)(p->at - p->line_start) + 1;
-}
-
-static int peek(const struct parser *p)
-{
-    return p->at < p->source->text.len ? p->source->text.ptr[p->at] : -1;
-}
-
-static void step(struct parser *p)
-{
-    if (peek(p) == '\n') {
-        p->line++;
-        p->line_start = p->at + 1;
-    }
-    p->at++;
-}
-
 static void take_comment(struct parser *p)
 {
-    const size_t begin = p->at;
-    const uint32_t line = p->line;
-    while (peek(p) >= 0 && peek(p) != '\n') {
-        step(p);
-    }
-    const struct hf_slice comment = hf_slice(p->source->text.ptr + begin, p->at - begin);
-    const uint64_t set = lint_ignored_by(p->l, comment, p->source, line);
+    const uint32_t line = p->cursor.line;
+    const uint64_t set = lint_take_comment(p->l, &p->cursor);
     if (p->newest != NULL && p->newest_line == line) {
         p->newest->ignored |= set;
     } else {
@@ -71,11 +44,11 @@ static void take_comment(struct parser *p)
 
 static void skip_blanks(struct parser *p)
 {
-    for (int c = peek(p); c >= 0; c = peek(p)) {
+    for (int c = lint_peek(&p->cursor); c >= 0; c = lint_peek(&p->cursor)) {
         if (c == '#') {
             take_comment(p);
         } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-            step(p);
+            lint_step(&p->cursor);
         } else {
             return;
         }
@@ -85,48 +58,49 @@ static void skip_blanks(struct parser *p)
 /* A quoted word; what is escaped stays as it is written, since no rule asks for it. */
 static bool take_quoted(struct parser *p, struct hf_slice *word)
 {
-    const int quote = peek(p);
-    step(p);
-    const size_t begin = p->at;
-    while (peek(p) >= 0 && peek(p) != quote) {
-        if (peek(p) == '\\') {
-            step(p);
+    const int quote = lint_peek(&p->cursor);
+    lint_step(&p->cursor);
+    const size_t begin = p->cursor.at;
+    while (lint_peek(&p->cursor) >= 0 && lint_peek(&p->cursor) != quote) {
+        if (lint_peek(&p->cursor) == '\\') {
+            lint_step(&p->cursor);
         }
-        if (peek(p) >= 0) {
-            step(p);
+        if (lint_peek(&p->cursor) >= 0) {
+            lint_step(&p->cursor);
         }
     }
-    *word = hf_slice(p->source->text.ptr + begin, p->at - begin);
-    if (peek(p) < 0) {
+    *word = hf_slice(p->cursor.source->text.ptr + begin, p->cursor.at - begin);
+    if (lint_peek(&p->cursor) < 0) {
         return false;
     }
-    step(p);
+    lint_step(&p->cursor);
     return true;
 }
 
 static bool take_word(struct parser *p, struct hf_slice *word)
 {
-    if (peek(p) == '"' || peek(p) == '\'') {
+    if (lint_peek(&p->cursor) == '"' || lint_peek(&p->cursor) == '\'') {
         return take_quoted(p, word);
     }
-    const size_t begin = p->at;
-    for (int c = peek(p); c >= 0; c = peek(p)) {
-        if (c == '$' && p->at + 1 < p->source->text.len && p->source->text.ptr[p->at + 1] == '{') {
-            while (peek(p) >= 0 && peek(p) != '}') { /* ${name} */
-                step(p);
+    const size_t begin = p->cursor.at;
+    for (int c = lint_peek(&p->cursor); c >= 0; c = lint_peek(&p->cursor)) {
+        if (c == '$' && p->cursor.at + 1 < p->cursor.source->text.len &&
+            p->cursor.source->text.ptr[p->cursor.at + 1] == '{') {
+            while (lint_peek(&p->cursor) >= 0 && lint_peek(&p->cursor) != '}') { /* ${name} */
+                lint_step(&p->cursor);
             }
         } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ';' || c == '{') {
             break;
         } else if (c == '\\') {
-            step(p);
-        } else if (c == '}' && p->at == begin) {
+            lint_step(&p->cursor);
+        } else if (c == '}' && p->cursor.at == begin) {
             break;
         }
-        if (peek(p) >= 0) {
-            step(p);
+        if (lint_peek(&p->cursor) >= 0) {
+            lint_step(&p->cursor);
         }
     }
-    *word = hf_slice(p->source->text.ptr + begin, p->at - begin);
+    *word = hf_slice(p->cursor.source->text.ptr + begin, p->cursor.at - begin);
     return true;
 }
 
@@ -140,10 +114,10 @@ static bool is_foreign(const struct words *w)
 static void skip_foreign(struct parser *p)
 {
     unsigned depth = 1;
-    while (peek(p) >= 0 && depth > 0) {
-        depth += peek(p) == '{' ? 1 : 0;
-        depth -= peek(p) == '}' ? 1 : 0;
-        step(p);
+    while (lint_peek(&p->cursor) >= 0 && depth > 0) {
+        depth += lint_peek(&p->cursor) == '{' ? 1 : 0;
+        depth -= lint_peek(&p->cursor) == '}' ? 1 : 0;
+        lint_step(&p->cursor);
     }
 }
 
@@ -153,8 +127,7 @@ static void parse_source(struct parser *outer, const struct lint_source *source,
                          struct lint_node *parent)
 {
     struct parser p = {.l = outer->l,
-                       .source = source,
-                       .line = 1,
+                       .cursor = {.source = source, .line = 1},
                        .dump = outer->dump,
                        .prefix = outer->prefix,
                        .depth = outer->depth + 1,
@@ -201,7 +174,7 @@ static void include_dumped(struct parser *p, const struct lint_node *n, const ch
         }
     }
     if (!found && strpbrk(pattern, "*?[") == NULL) {
-        lint_unreadable(p->l, p->source, n->line, n->column,
+        lint_unreadable(p->l, p->cursor.source, n->line, n->column,
                         "%s is included, and is not in this output of nginx -T", pattern);
     }
 }
@@ -225,7 +198,7 @@ static void include_files(struct parser *p, const struct lint_node *n, const cha
         if (lint_read(p->l, source->path, &source->text, &why)) {
             parse_source(p, source, parent);
         } else {
-            lint_unreadable(p->l, p->source, n->line, n->column, "%s is included here: %s",
+            lint_unreadable(p->l, p->cursor.source, n->line, n->column, "%s is included here: %s",
                             source->path, why);
         }
     }
@@ -235,7 +208,7 @@ static void include(struct parser *p, const struct lint_node *n, struct lint_nod
 {
     const struct hf_slice word = lint_node_word(n, 1);
     if (p->depth >= HF_LINT_DEPTH) {
-        lint_unreadable(p->l, p->source, n->line, n->column,
+        lint_unreadable(p->l, p->cursor.source, n->line, n->column,
                         "includes are nested more than %d deep (a file that includes itself?)",
                         HF_LINT_DEPTH);
         return;
@@ -254,12 +227,13 @@ static bool take_words(struct parser *p, struct words *w)
 {
     w->count = 0;
     skip_blanks(p);
-    w->line = p->line;
-    w->column = column_of(p);
-    for (int c = peek(p); c >= 0 && c != ';' && c != '{' && c != '}'; c = peek(p)) {
+    w->line = p->cursor.line;
+    w->column = lint_column(&p->cursor);
+    for (int c = lint_peek(&p->cursor); c >= 0 && c != ';' && c != '{' && c != '}';
+         c = lint_peek(&p->cursor)) {
         struct hf_slice word;
         if (!take_word(p, &word)) {
-            lint_unreadable(p->l, p->source, w->line, w->column, "a quote is not closed");
+            lint_unreadable(p->l, p->cursor.source, w->line, w->column, "a quote is not closed");
             return false;
         }
         if (w->count < WORDS_MAX) {
@@ -267,16 +241,16 @@ static bool take_words(struct parser *p, struct words *w)
         }
         skip_blanks(p);
     }
-    return w->count > 0 || peek(p) == '{' || peek(p) == ';';
+    return w->count > 0 || lint_peek(&p->cursor) == '{' || lint_peek(&p->cursor) == ';';
 }
 
 static void end_directive(struct parser *p, struct lint_node *parent, struct lint_node *n)
 {
-    const int c = peek(p);
+    const int c = lint_peek(&p->cursor);
     if (c == ';') {
         p->newest = n;
-        p->newest_line = p->line;
-        step(p);
+        p->newest_line = p->cursor.line;
+        lint_step(&p->cursor);
     }
     if (lint_node_is(n, "include") && n->count > 1) {
         include(p, n, parent);
@@ -288,14 +262,14 @@ static void enter(struct parser *p, struct lint_node *n, const struct words *w)
 {
     n->block = true;
     p->newest = n;
-    p->newest_line = p->line;
-    step(p);
+    p->newest_line = p->cursor.line;
+    lint_step(&p->cursor);
     if (is_foreign(w)) {
         skip_foreign(p);
     } else if (p->depth >= HF_LINT_DEPTH) {
-        lint_unreadable(p->l, p->source, n->line, n->column, "blocks are nested more than %d deep",
-                        HF_LINT_DEPTH);
-        p->at = p->source->text.len;
+        lint_unreadable(p->l, p->cursor.source, n->line, n->column,
+                        "blocks are nested more than %d deep", HF_LINT_DEPTH);
+        p->cursor.at = p->cursor.source->text.len;
     } else {
         p->depth++;
         parse_block(p, n, true);
@@ -308,19 +282,19 @@ static void take_directives(struct parser *p, struct lint_node *parent)
     struct words *w = p->words;
     while (!p->l->failed && take_words(p, w)) {
         struct lint_node *n =
-            lint_node_add(p->l, parent, p->source, w->line, w->column, w->word, w->count);
+            lint_node_add(p->l, parent, p->cursor.source, w->line, w->column, w->word, w->count);
         if (n == NULL) {
             return;
         }
         n->ignored = p->pending;
         p->pending = 0;
-        if (peek(p) == '{') {
+        if (lint_peek(&p->cursor) == '{') {
             enter(p, n, w);
             continue;
         }
-        if (peek(p) != ';') {
-            lint_unreadable(p->l, p->source, n->line, n->column, "\"%.*s\" does not end with ;",
-                            HF_SLICE_ARG(lint_node_word(n, 0)));
+        if (lint_peek(&p->cursor) != ';') {
+            lint_unreadable(p->l, p->cursor.source, n->line, n->column,
+                            "\"%.*s\" does not end with ;", HF_SLICE_ARG(lint_node_word(n, 0)));
         }
         end_directive(p, parent, n);
     }
@@ -331,20 +305,21 @@ static void parse_block(struct parser *p, struct lint_node *parent, bool inside)
 {
     for (;;) {
         take_directives(p, parent);
-        if (peek(p) != '}') {
+        if (lint_peek(&p->cursor) != '}') {
             break;
         }
         if (!inside) {
-            lint_unreadable(p->l, p->source, p->line, column_of(p), "a } without its {");
+            lint_unreadable(p->l, p->cursor.source, p->cursor.line, lint_column(&p->cursor),
+                            "a } without its {");
         }
         p->newest = NULL;
-        step(p);
+        lint_step(&p->cursor);
         if (inside) {
             return;
         }
     }
     if (inside && !p->l->failed) {
-        lint_unreadable(p->l, p->source, parent->line, parent->column,
+        lint_unreadable(p->l, p->cursor.source, parent->line, parent->column,
                         "the block that begins here does not end");
     }
 }
@@ -390,12 +365,12 @@ void lint_nginx(struct hf_lint *l, const char *path, struct hf_slice text)
         return;
     }
     *source = (struct lint_source){.path = path, .text = text};
-    struct parser p = {.l = l, .source = source, .line = 1, .dump = take_dump(l, text)};
+    struct parser p = {.l = l, .cursor = {.line = 1}, .dump = take_dump(l, text)};
     if (p.dump != NULL) {
         source = (struct lint_source *)&p.dump->source;
         l->files += 1;
     }
-    p.source = source;
+    p.cursor.source = source;
     p.words = lint_alloc(l, sizeof(*p.words));
     if (p.words == NULL) {
         return;

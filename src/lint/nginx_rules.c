@@ -126,11 +126,6 @@ static void check_lost(struct hf_lint *l, const struct place *p)
               "%s looks like a path for WebSockets, and no Upgrade header is passed on.", p->where);
 }
 
-static bool is_text(struct hf_slice s, const char *text)
-{
-    return hf_slice_eq_nocase(s, hf_slice_of(text));
-}
-
 static void check_connection(struct hf_lint *l, const struct place *p, struct lint_node *upgrade)
 {
     struct lint_node *connection = header_in(p->headers, "Connection");
@@ -141,11 +136,11 @@ static void check_connection(struct hf_lint *l, const struct place *p, struct li
         return;
     }
     const struct hf_slice value = lint_node_word(connection, 2);
-    if (value.len == 0 || is_text(value, "close") || is_text(value, "keep-alive")) {
+    if (value.len == 0 || lint_is_text(value, "close") || lint_is_text(value, "keep-alive")) {
         lint_find(l, HF_LINT_NGINX_CONNECTION_MISSING, connection, p->where, NULL,
                   "Connection is set to \"%.*s\", which cancels the Upgrade header.",
                   HF_SLICE_ARG(value));
-    } else if (is_text(value, "upgrade") &&
+    } else if (lint_is_text(value, "upgrade") &&
                (location == NULL || !lint_is_websocket_path(l, path_of(location)))) {
         lint_find(l, HF_LINT_NGINX_CONNECTION_CONSTANT, connection, p->where, NULL,
                   "Connection is always \"upgrade\" here, also for requests that ask for none.");
@@ -171,7 +166,7 @@ static void check_upgrade(struct hf_lint *l, const struct place *p)
     }
     check_connection(l, p, upgrade);
     struct lint_node *version = in_force(p->block, "proxy_http_version");
-    if (version == NULL || is_text(lint_node_word(version, 1), "1.0")) {
+    if (version == NULL || lint_is_text(lint_node_word(version, 1), "1.0")) {
         lint_find(l, HF_LINT_NGINX_HTTP_VERSION, version == NULL ? upgrade : version, p->where,
                   NULL, "%s",
                   version == NULL ? "Upgrade is passed on without proxy_http_version 1.1."
@@ -198,7 +193,7 @@ static void check_times(struct hf_lint *l, const struct place *p)
     }
     if (reading > 30 * MINUTE) {
         struct lint_node *keepalive = in_force(p->block, "proxy_socket_keepalive");
-        if (keepalive == NULL || !is_text(lint_node_word(keepalive, 1), "on")) {
+        if (keepalive == NULL || !lint_is_text(lint_node_word(keepalive, 1), "on")) {
             lint_find(l, HF_LINT_NGINX_KEEPALIVE_DEAD, at, p->where, NULL,
                       "A backend that vanished is noticed after %g minutes.", reading / MINUTE);
         }
@@ -214,11 +209,11 @@ static void check_headers(struct hf_lint *l, const struct place *p)
 {
     struct lint_node *host = header_in(p->headers, "Host");
     struct lint_node *origin = header_in(p->headers, "Origin");
-    if (host == NULL || is_text(lint_node_word(host, 2), "$proxy_host")) {
+    if (host == NULL || lint_is_text(lint_node_word(host, 2), "$proxy_host")) {
         lint_find(l, HF_LINT_NGINX_HOST_MISSING, host == NULL ? p->block : host, p->where, NULL,
                   "The backend gets the Host of proxy_pass.");
     }
-    if (origin != NULL && !is_text(lint_node_word(origin, 2), "$http_origin")) {
+    if (origin != NULL && !lint_is_text(lint_node_word(origin, 2), "$http_origin")) {
         lint_find(l, HF_LINT_NGINX_ORIGIN_CLEARED, origin, p->where, NULL,
                   "Origin becomes \"%.*s\".", HF_SLICE_ARG(lint_node_word(origin, 2)));
     }
@@ -274,7 +269,7 @@ static void check_logs(struct hf_lint *l, struct lint_node *root, const struct p
     struct lint_node *access = in_force(p->block, "access_log");
     struct lint_node *error = in_force(p->block, "error_log");
     const struct hf_slice level = error == NULL ? HF_LITERAL("") : lint_node_word(error, 2);
-    if (!is_text(level, "info") && !is_text(level, "debug")) {
+    if (!lint_is_text(level, "info") && !lint_is_text(level, "debug")) {
         lint_find(l, HF_LINT_NGINX_LOG_LEVEL, error == NULL ? p->block : error, p->where, NULL,
                   "The error log's level is %.*s here.",
                   HF_SLICE_ARG(level.len == 0 ? HF_LITERAL("error") : level));
@@ -282,7 +277,7 @@ static void check_logs(struct hf_lint *l, struct lint_node *root, const struct p
     if (access == NULL || !format_has_time(root, lint_node_word(access, 2))) {
         lint_find(l, HF_LINT_NGINX_LOG_TIME, access == NULL ? p->block : access, p->where, NULL,
                   "%s",
-                  access != NULL && is_text(lint_node_word(access, 1), "off")
+                  access != NULL && lint_is_text(lint_node_word(access, 1), "off")
                       ? "There is no access log here."
                       : "The access log's format is without $request_time here.");
     }
@@ -298,7 +293,7 @@ static void check_map(struct hf_lint *l, struct lint_node *map)
         empty = empty || lint_node_word(c, 0).len == 0;
     }
     struct lint_node *standard = lint_node_child(map, "default", NULL);
-    if (standard != NULL && !empty && is_text(lint_node_word(standard, 1), "upgrade")) {
+    if (standard != NULL && !empty && lint_is_text(lint_node_word(standard, 1), "upgrade")) {
         lint_find(l, HF_LINT_NGINX_MAP_WITHOUT_EMPTY, map, "map $http_upgrade", NULL,
                   "There is no line for the empty value, so plain requests get \"upgrade\".");
     }
@@ -354,7 +349,7 @@ static bool is_redirect(const struct lint_node *n)
 {
     const struct hf_slice code = lint_node_word(n, 1);
     return lint_node_is(n, "return") && code.len == 3 && code.ptr[0] == '3' &&
-           !is_text(code, "304");
+           !lint_is_text(code, "304");
 }
 
 static void look_at(struct hf_lint *l, struct lint_node *root, struct lint_node *n)

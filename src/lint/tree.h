@@ -26,6 +26,14 @@ struct lint_node {
     uint64_t ignored; /* 1 << rule that a comment takes away here and below */
 };
 
+/* Where a parser stands in a file. line is from 1. */
+struct lint_cursor {
+    const struct lint_source *source;
+    size_t at;
+    uint32_t line;
+    size_t line_start; /* offset at which the line begins */
+};
+
 struct lint_chunk;
 
 struct hf_lint {
@@ -72,6 +80,14 @@ struct lint_node *lint_node_child(const struct lint_node *n, const char *name,
 uint64_t lint_ignored_by(struct hf_lint *l, struct hf_slice comment,
                          const struct lint_source *source, uint32_t line);
 
+/* The byte at the cursor; -1: the end. */
+int lint_peek(const struct lint_cursor *c);
+void lint_step(struct lint_cursor *c);
+/* From 1. */
+uint32_t lint_column(const struct lint_cursor *c);
+/* Goes on to the end of the line, and says what the comment there takes away. */
+uint64_t lint_take_comment(struct hf_lint *l, struct lint_cursor *c);
+
 /* A finding at a node; once for each rule and place, and not where it is ignored. fix NULL: the
  * rule's. */
 void lint_find(struct hf_lint *l, enum hf_lint_rule rule, const struct lint_node *at,
@@ -84,6 +100,8 @@ void lint_unreadable(struct hf_lint *l, const struct lint_source *source, uint32
 bool lint_is_websocket_path(const struct hf_lint *l, struct hf_slice path);
 /* Whether it belongs to Socket.IO or SockJS, whose sessions need one server. */
 bool lint_is_sticky_path(struct hf_slice path);
+/* Alike in upper or lower case. */
+bool lint_is_text(struct hf_slice s, const char *text);
 bool lint_contains_nocase(struct hf_slice text, const char *part);
 /* A whole number in front of *s, which is moved behind it; false when there is none. */
 bool lint_take_number(struct hf_slice *s, uint64_t *value);
